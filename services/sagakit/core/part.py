@@ -1,0 +1,386 @@
+"""A participant's part in one saga: what it has heard, how its own steps stand, and what it must do next.
+
+`hear` takes a message in, `answered` takes the outcome of an action in; both end in `_advance`, which looks only at what
+is known and never at how it became known. So order, repetition and crashes do not matter: what is owed is a function of
+the part. The two modes differ in two questions only, `_may_begin` and `_must_undo`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from sagakit.core.definition import StepKind
+from sagakit.core.facts import AbortCode, ByHand, StepStatus, Verb
+from sagakit.core.messages import Message, Mode, message_id
+from sagakit.core.reactions import Rule, Share
+
+ABORT, SUSPENDED, RESUMED, KILLED, STUCK = "AbortSaga", "SagaSuspended", "SagaResumed", "SagaKilled", "StepStuck"
+CONTROLS = frozenset({ABORT, SUSPENDED, RESUMED, KILLED})
+REPAIRS = {"RetryStep": Verb.RETRY, "SkipStep": Verb.SKIP, "MarkStepDone": Verb.MARK_DONE}
+HANDLED_MAX = 32
+
+
+class PartStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one of our own steps stands, and the last thing we said of it (to say it again when asked again).
+
+    While the step is begun or being taken back: how often that was tried, why it did not work, and when it is due again.
+    """
+
+    status: StepStatus = StepStatus.IDLE
+    asked: int = 0
+    undo_asked: int = 0
+    said: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    stuck: bool = False
+    gave_up: int = 0
+    cause: str = ""
+    tries: int = 0
+    error: str | None = None
+    due: datetime | None = None
+
+    @property
+    def pending(self) -> bool:
+        """True while an action or a compensation has begun and its outcome is not known."""
+        return self.status in (StepStatus.BEGUN, StepStatus.UNDOING)
+
+
+NOT_BEGUN = PartStep()
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a participant keeps of one saga. `heard` maps each event or command that counts to its message id.
+
+    `due` is the earliest moment at which one of its steps is to be tried again.
+    """
+
+    saga_id: str
+    correlation_id: str
+    mode: Mode
+    definition: str
+    deadline: datetime | None = None
+    traceparent: str | None = None
+    input: msgspec.Raw | None = None
+    heard: dict[str, str] = {}
+    steps: dict[str, PartStep] = {}
+    abort: AbortCode | None = None
+    suspended: bool = False
+    killed: bool = False
+    handled: tuple[str, ...] = ()
+    due: datetime | None = None
+
+    def step(self, name: str) -> PartStep:
+        """Return how the step stands, also when nothing happened to it yet."""
+        return self.steps.get(name, NOT_BEGUN)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Carry the step's command out."""
+
+    step: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Carry the step's compensation out; it cannot refuse, also when there is nothing to take back."""
+
+    step: str
+    cause: str
+    happened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Publish this event. `data` is None where the participant's words for a barred step are wanted."""
+
+    step: str
+    event: str
+    cause: str
+    attempt: int
+    data: msgspec.Raw | None
+    code: AbortCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """A person decided in our place: put it on record and say the event, `compensating` or not."""
+
+    step: str
+    cause: str
+    compensating: bool
+    by_hand: ByHand
+
+
+Todo = Act | Undo | Say | Resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The action, or its compensation, took effect; `data` is that of the event to say."""
+
+    data: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A refusal of the business: no error, but an event with a reason. `data` is that of the event to say."""
+
+    data: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """All attempts are used up and the outcome is still unknown or an error: a person must decide."""
+
+    data: msgspec.Raw
+
+
+Outcome = Succeeded | Declined | GaveUp
+
+
+class Repair(msgspec.Struct, frozen=True, rename="camel"):
+    """What a person asks of a participant: the data of RetryStep, SkipStep and MarkStepDone."""
+
+    saga_id: str
+    step: str
+    reason: str
+    requested_by: str
+
+
+class Abort(msgspec.Struct, frozen=True, rename="camel"):
+    """The data of AbortSaga; `code` is why, in one word."""
+
+    saga_id: str
+    code: AbortCode
+    reason: str = ""
+    requested_by: str = ""
+
+
+def new_part(message: Message) -> Part:
+    """Return the part of a saga of which this message is the first thing heard."""
+    return Part(
+        saga_id=message.saga_id,
+        correlation_id=message.correlation_id,
+        mode=message.mode,
+        definition=message.definition,
+        deadline=message.deadline,
+        traceparent=message.traceparent,
+    )
+
+
+def concerns(share: Share, message: Message) -> bool:
+    """Tell whether the message can make a step of this share move."""
+    if message.type in CONTROLS or message.type in REPAIRS:
+        return True
+    return message.type in (share.hears if message.mode is Mode.CHOREOGRAPHY else share.commands)
+
+
+def lacks_input(share: Share, part: Part | None, message: Message) -> bool:
+    """Tell whether this event must wait for the saga's beginning, of which we have not heard yet."""
+    return (
+        message.mode is Mode.CHOREOGRAPHY
+        and (part is None or part.input is None)
+        and message.type in share.hears
+        and message.type != share.saga.started
+        and not (part is not None and (part.abort or part.killed))
+    )
+
+
+def hear(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
+    """Return the part after this message, and what is to be done; a message heard before changes nothing."""
+    if message.type in CONTROLS or message.type in REPAIRS:
+        if message.id in part.handled:
+            return part, []
+        part = replace(part, handled=(*part.handled, message.id)[-HANDLED_MAX:])
+        if message.type in REPAIRS:
+            return _repair(share, part, message, now)
+        return _advance(share, _controlled(part, message), now)
+    if message.mode is Mode.ORCHESTRATION:
+        return _commanded(share, part, message, now)
+    if message.type in part.heard:
+        return part, []
+    heard = {**part.heard, message.type: message.id}
+    data = message.data if message.type == share.saga.started else part.input
+    return _advance(share, replace(part, heard=heard, input=data), now)
+
+
+def answered(
+    share: Share, part: Part, step: str, cause: str, outcome: Outcome, now: datetime
+) -> tuple[Part, list[Todo]]:
+    """Return the part after one of our own actions, or its compensation, came to an end."""
+    rule, was = share.rule(step), part.step(step)
+    undoing = was.status is StepStatus.UNDOING
+    attempt = was.undo_asked if undoing else was.asked
+    match outcome:
+        case GaveUp(data):
+            part = _with(part, step, replace(was, stuck=True, gave_up=was.gave_up + 1, due=None))
+            return part, [Say(step, STUCK, cause, was.gave_up, data)]
+        case Succeeded(data):
+            event, status = rule.step.success, StepStatus.SUCCEEDED
+            if undoing:
+                assert rule.step.compensated is not None, "only what has a compensation is undone"
+                event, status = rule.step.compensated, StepStatus.COMPENSATED
+        case Declined(data):
+            assert not undoing, f"{step}: a compensation cannot refuse"
+            assert rule.step.failure is not None, f"{step}: a retriable step cannot refuse"
+            event, status = rule.step.failure, StepStatus.REFUSED
+    part = _with(
+        part,
+        step,
+        PartStep(status=status, asked=was.asked, undo_asked=was.undo_asked, said=event, data=data, gave_up=was.gave_up),
+    )
+    part = replace(part, heard={**part.heard, event: message_id(part.saga_id, step, event, attempt)})
+    part, todo = _advance(share, part, now)
+    return part, [Say(step, event, cause, attempt, data), *todo]
+
+
+def put_off(part: Part, step: str, due: datetime, error: str | None = None) -> Part:
+    """Return the part with the pending step due again at that time; an `error` counts as a try that failed."""
+    was = part.step(step)
+    tries = was.tries + (error is not None)
+    return _with(part, step, replace(was, due=due, tries=tries, error=error or was.error))
+
+
+def barred_data(part: Part, say: Say, data: msgspec.Raw) -> Part:
+    """Return the part with the words that were said of a barred step."""
+    return _with(part, say.step, replace(part.step(say.step), data=data))
+
+
+def _controlled(part: Part, message: Message) -> Part:
+    match message.type:
+        case "AbortSaga":
+            code = msgspec.json.decode(message.data, type=Abort).code
+            return replace(part, abort=part.abort or code, heard={**part.heard, ABORT: message.id})
+        case "SagaSuspended":
+            return replace(part, suspended=True)
+        case "SagaResumed":
+            return replace(part, suspended=False)
+        case _:
+            return replace(part, killed=True)
+
+
+def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
+    """Hear a command. One of a later attempt is answered with what was said before, if that was its answer."""
+    rule = next(r for r in share.rules if message.type in (r.step.command, r.step.compensation))
+    was = part.step(rule.step.name)
+    undoing = message.type == rule.step.compensation
+    asked = was.undo_asked if undoing else was.asked
+    if message.type in part.heard:
+        if message.attempt <= asked:
+            return part, []
+        step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
+        part = _with(part, rule.step.name, step)
+        answers = (rule.step.compensated,) if undoing else (rule.step.success, rule.step.failure)
+        if was.said is None or was.said not in answers:
+            return part, []
+        return part, [Say(rule.step.name, was.said, message.id, message.attempt, was.data)]
+    step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
+    heard = {**part.heard, message.type: message.id}
+    if not undoing or part.input is None:
+        part = replace(part, input=message.data)
+    return _advance(share, _with(replace(part, heard=heard), rule.step.name, step), now)
+
+
+def _repair(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
+    wish = msgspec.json.decode(message.data, type=Repair)
+    step = part.step(wish.step)
+    if not step.stuck:
+        return part, []
+    part = _with(part, wish.step, replace(step, stuck=False, tries=0))
+    undoing = step.status is StepStatus.UNDOING
+    verb = REPAIRS[message.type]
+    if verb is Verb.RETRY:
+        return part, [Undo(wish.step, message.id, happened=True) if undoing else Act(wish.step, message.id)]
+    by_hand = ByHand(verb=verb, actor=wish.requested_by, reason=wish.reason)
+    return part, [Resolve(wish.step, message.id, undoing, by_hand)]
+
+
+def _advance(share: Share, part: Part, now: datetime) -> tuple[Part, list[Todo]]:
+    """Return what is owed now, over all our steps, given everything that is known."""
+    todo: list[Todo] = []
+    for rule in share.rules:
+        part, more = _advance_step(share, part, rule, now)
+        todo += more
+    return part, todo
+
+
+def _advance_step(share: Share, part: Part, rule: Rule, now: datetime) -> tuple[Part, list[Todo]]:
+    step, name = part.step(rule.step.name), rule.step.name
+    if part.killed or step.status in (StepStatus.BEGUN, StepStatus.UNDOING, StepStatus.COMPENSATED):
+        return part, []
+    undo = _must_undo(part, rule)
+    if step.status is StepStatus.IDLE and (undo is None or part.mode is Mode.CHOREOGRAPHY):
+        return _advance_idle(part, rule, now)
+    if undo is None or (part.mode is Mode.CHOREOGRAPHY and step.status is not StepStatus.SUCCEEDED):
+        return part, []
+    happened = step.status is StepStatus.SUCCEEDED
+    return _with(part, name, replace(step, status=StepStatus.UNDOING, cause=undo)), [Undo(name, undo, happened)]
+
+
+def _advance_idle(part: Part, rule: Rule, now: datetime) -> tuple[Part, list[Todo]]:
+    """Begin the step, bar it for good, or leave it. After the pivot nothing is barred."""
+    if rule.step.can_bar and part.abort is not None:
+        return _bar(part, rule, part.heard[ABORT], part.abort)
+    if not _may_begin(part, rule) or _settled_behind(part.heard, rule):
+        return part, []
+    if rule.step.can_bar and part.deadline is not None and now >= part.deadline:
+        return _bar(part, rule, _cause(part, rule), AbortCode.DEADLINE_PASSED)
+    if part.suspended:
+        return part, []
+    cause = _cause(part, rule)
+    begun = replace(part.step(rule.step.name), status=StepStatus.BEGUN, cause=cause)
+    return _with(part, rule.step.name, begun), [Act(rule.step.name, cause)]
+
+
+def _bar(part: Part, rule: Rule, cause: str, code: AbortCode) -> tuple[Part, list[Todo]]:
+    event = rule.step.failure
+    assert event is not None, "a step that can bar can fail"
+    barred = replace(part.step(rule.step.name), status=StepStatus.BARRED, said=event)
+    own = message_id(part.saga_id, rule.step.name, event, barred.asked)
+    part = replace(_with(part, rule.step.name, barred), heard={**part.heard, event: own})
+    return part, [Say(rule.step.name, event, cause, barred.asked, None, code)]
+
+
+def _may_begin(part: Part, rule: Rule) -> bool:
+    if part.mode is Mode.ORCHESTRATION:
+        return rule.step.command in part.heard
+    return part.input is not None and rule.begins_on <= part.heard.keys()
+
+
+def _must_undo(part: Part, rule: Rule) -> str | None:
+    """Return the message that makes this step be taken back, or None."""
+    if rule.step.kind is not StepKind.COMPENSATABLE:
+        return None
+    heard = part.heard
+    if part.mode is Mode.ORCHESTRATION:
+        return heard.get(rule.step.compensation or "")
+    if _settled_behind(heard, rule):
+        return _last(heard, [e for pair in rule.settles for e in pair])
+    failures = [failure for _, failure in rule.siblings if failure in heard]
+    if failures and all(success in heard or failure in heard for success, failure in rule.siblings):
+        return _last(heard, [e for pair in rule.siblings for e in pair])
+    return None
+
+
+def _settled_behind(heard: dict[str, str], rule: Rule) -> bool:
+    """Tell whether every step of the following stage stands at refused, barred or compensated."""
+    return bool(rule.settles) and all(any(e in heard for e in pair) for pair in rule.settles)
+
+
+def _cause(part: Part, rule: Rule) -> str:
+    if part.mode is Mode.ORCHESTRATION:
+        return part.heard[rule.step.command]
+    return _last(part.heard, list(rule.begins_on))
+
+
+def _last(heard: dict[str, str], events: list[str]) -> str:
+    """Return the id of that one of these events that was heard last (dictionaries keep their order)."""
+    return next(heard[event] for event in reversed(heard) if event in events)
+
+
+def _with(part: Part, name: str, step: PartStep) -> Part:
+    steps = {**part.steps, name: step}
+    return replace(part, steps=steps, due=min((s.due for s in steps.values() if s.due), default=None))

@@ -1,0 +1,98 @@
+"""How a participant says what it does for each command: local actions inside the transaction, outside ones around it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from sagakit.core.contracts import encode_data
+from sagakit.core.facts import AbortCode, ByHand
+from sagakit.core.part import Declined, Succeeded
+from sagakit.ports import Transaction
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[C]):
+    """One thing asked of a participant.
+
+    `idempotency_key` is unique by (saga, step, action or compensation): the key for the unique effect row and towards
+    the outside world. `happened` tells a compensation whether its action took effect. `by_hand` is set when a person
+    decided: put that on record, and do nothing else.
+    """
+
+    saga_id: str
+    step: str
+    idempotency_key: str
+    data: C
+    now: datetime
+    tries: int = 0
+    happened: bool = True
+    by_hand: ByHand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It took effect; `event` is what to say of it."""
+
+    event: msgspec.Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal of the business, no error; `event` says why. A compensation and a retriable step never refuse."""
+
+    event: msgspec.Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It could not be found out, or could not be done now: asked again later, with the same idempotency key."""
+
+    error: str
+
+
+Reply = Done | Refused | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAction(Generic[C]):
+    """Carried out within the transaction of the message: `act` answers every ask, in their order.
+
+    It changes nothing for an ask that it answers with `Unknown`, and never acts twice for one idempotency key.
+    """
+
+    command: str
+    asks: type[C]
+    act: Callable[[Transaction, Sequence[Ask[C]]], Awaitable[Sequence[Reply]]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideAction(Generic[C]):
+    """Carried out in another system, in three parts, so that a crash anywhere leaves the outcome to be asked again.
+
+    `intend` puts the intent on record (in the transaction of the message), `call` asks the other system outside of any
+    transaction, `settle` puts its replies on record in the transaction that also says the event. `settle` returns the
+    replies to say, and is all there is for an ask decided by hand (with the reply `Unknown`).
+    """
+
+    command: str
+    asks: type[C]
+    intend: Callable[[Transaction, Sequence[Ask[C]]], Awaitable[None]]
+    call: Callable[[Sequence[Ask[C]]], Awaitable[Sequence[Reply]]]
+    settle: Callable[[Transaction, Sequence[Ask[C]], Sequence[Reply]], Awaitable[Sequence[Reply]]]
+
+
+Action = LocalAction[C] | OutsideAction[C]
+AnyAction = LocalAction[msgspec.Struct] | OutsideAction[msgspec.Struct]
+Barred = Callable[[str, str, AbortCode], msgspec.Struct]
+"""(saga id, step, code) → the failure event of a step that will not act any more."""
+
+
+def outcome_of(reply: Done | Refused) -> Succeeded | Declined:
+    """Return the reply as the core takes it."""
+    data = encode_data(reply.event)
+    return Succeeded(data) if isinstance(reply, Done) else Declined(data)

@@ -1,0 +1,226 @@
+"""The loop that every consumer shares: fetch a batch, handle it in one transaction with its offsets, go on.
+
+After a crash at any point the batch comes again from the stored offsets, and whatever was said of it was said under the
+same ids. A record that cannot be read or handled goes to the dead letters in that same transaction, so it is never lost
+and never blocks its partition.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sagakit.core.contracts import Contracts, UnreadableError, encode_data
+from sagakit.core.control_contracts import DEAD_LETTER, DeadLetterData
+from sagakit.core.messages import Message, message_id
+from sagakit.ports import (
+    Clock,
+    FencedError,
+    Log,
+    Membership,
+    Outgoing,
+    Record,
+    Store,
+    StoreUnavailableError,
+    Transaction,
+)
+from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.wire import message_type, parse
+
+BATCH_RECORDS_MAX = 1000
+log_lines = logging.getLogger(__name__)
+
+
+class PermanentError(Exception):
+    """The message can never be handled. It goes to the dead letters; the text says why."""
+
+
+class Handler(Protocol):
+    """What one consumer does with the messages of its topics."""
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics it listens to."""
+
+    def wants(self, message_type: str) -> bool:
+        """Tell whether messages of this type are handled; all others are passed over unread."""
+
+    async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
+        """Handle the messages within the transaction that also advances their offsets."""
+
+    def committed(self) -> None:
+        """Hear that the last `handle` is durable now."""
+
+    def failed(self) -> None:
+        """Hear that the last `handle` is to be forgotten; the messages come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    record: Record
+    error: str
+
+
+class Consumer:
+    """One consumer of a service: a group, a handler, and the offsets kept in the service's own store."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        group: str,
+        handler: Handler,
+        store: Store,
+        log: Log,
+        contracts: Contracts,
+        clock: Clock,
+        instance: str = "0",
+    ) -> None:
+        """Take everything by name; nothing is read before `step`."""
+        self.name = f"{group} consumer"
+        self.counts: Counter[str] = Counter()
+        self._service = service
+        self._instance = instance
+        self._group = group
+        self._handler = handler
+        self._store = store
+        self._log = log
+        self._contracts = contracts
+        self._clock = clock
+        self._membership: Membership | None = None
+        self._positions: dict[tuple[str, int], int] = {}
+        self._assigned: frozenset[int] = frozenset()
+        self._one_by_one = False
+
+    @property
+    def ready(self) -> bool:
+        """True once partitions were assigned."""
+        return self._membership is not None
+
+    async def step(self) -> bool:
+        """Handle one batch; tell whether there was anything."""
+        await self._assign()
+        if not self._positions:
+            return False
+        records = await self._log.fetch(self._positions, 1 if self._one_by_one else BATCH_RECORDS_MAX)
+        if not records:
+            return False
+        try:
+            await self._handle(records)
+        except FencedError:
+            self.counts["fenced"] += 1
+            log_lines.warning("%s was fenced: another instance owns the partition now", self.name)
+            self._positions = {}
+            self._assigned = frozenset()
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            if not self._one_by_one:
+                self._one_by_one = True
+                return True
+            log_lines.exception("%s cannot handle %s", self.name, _where(records[0]))
+            await self._bury(records[0], error)
+        self._one_by_one = False
+        return True
+
+    async def close(self) -> None:
+        """Give the partitions to others at once."""
+        if self._membership is not None:
+            await self._membership.leave()
+
+    async def _assign(self) -> None:
+        if self._membership is None:
+            self._membership = await self._log.join(self._group, f"{self._service}-{self._instance}")
+        assigned = await self._membership.assignment()
+        if assigned == self._assigned:
+            return
+        stored = await self._store.view(lambda reader: reader.progress(self._group))
+        self._positions = {
+            (t, p): stored.get((t, p), 0) for t in sorted(self._handler.topics) for p in sorted(assigned)
+        }
+        self._assigned = assigned
+
+    async def _handle(self, records: Sequence[Record]) -> None:
+        now = self._clock.now()
+        messages, unreadable = self._read(records)
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+
+        async def work(transaction: Transaction) -> None:
+            for (topic, partition), end in ends.items():
+                await transaction.advance(self._group, topic, partition, self._positions[topic, partition], end)
+            if messages:
+                await self._handler.handle(transaction, messages, now)
+            if unreadable:
+                await transaction.send(self._dead_letter(u.record, "unreadable", u.error, now) for u in unreadable)
+
+        failpoint("consumer.before_commit")
+        try:
+            await self._store.transact(work)
+        except BaseException:
+            self._handler.failed()
+            raise
+        failpoint("consumer.after_commit")
+        self._positions.update(ends)
+        self._handler.committed()
+        self.counts["records"] += len(records)
+        self.counts["messages"] += len(messages)
+        self.counts["dead letters"] += len(unreadable)
+
+    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[_Unreadable]]:
+        messages: list[Message] = []
+        unreadable: list[_Unreadable] = []
+        wants, current = self._handler.wants, self._contracts.current
+        for record in records:
+            kind = message_type(record)
+            if kind is not None and not wants(kind) and kind in self._contracts.by_type:
+                continue
+            try:
+                message = current(parse(record))
+                if not wants(message.type):
+                    text = f"{message.type}: a type that this service does not know"
+                    raise UnreadableError(text)  # noqa: TRY301 - one place where records are judged
+                messages.append(message)
+            except UnreadableError as error:
+                unreadable.append(_Unreadable(record, str(error)))
+        return messages, unreadable
+
+    async def _bury(self, record: Record, error: Exception) -> None:
+        now = self._clock.now()
+        at = (record.topic, record.partition)
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.advance(self._group, *at, self._positions[at], record.offset + 1)
+            await transaction.send([self._dead_letter(record, "unhandled", f"{type(error).__name__}: {error}", now)])
+
+        await self._store.transact(work)
+        self._positions[at] = record.offset + 1
+        self.counts["dead letters"] += 1
+
+    def _dead_letter(self, record: Record, reason: str, error: str, now: datetime) -> Outgoing:
+        return dead_letter(self._service, record, reason, error, now)
+
+
+def dead_letter(service: str, record: Record, reason: str, error: str, now: datetime) -> Outgoing:
+    """Return the dead letter of a record, for the service's dead-letter topic. Bytes that are no UTF-8 are escaped."""
+    value = record.value.decode("utf-8", "backslashreplace")
+    data = DeadLetterData(
+        reason, error, record.topic, record.partition, record.offset, record.key, dict(record.headers), value
+    )
+    saga_id = record.headers.get("ce_sagaid") or record.key or "unknown"
+    message = Message(
+        id=message_id(saga_id, _where(record), f"{service}.{DEAD_LETTER}"),
+        type=DEAD_LETTER,
+        source=service,
+        time=now,
+        saga_id=saga_id,
+        correlation_id=record.headers.get("ce_correlationid") or saga_id,
+        causation_id=record.headers.get("ce_id") or "",
+        data=encode_data(data),
+    )
+    return Outgoing(f"{service}.dlq", message)
+
+
+def _where(record: Record) -> str:
+    return f"{record.topic}-{record.partition}@{record.offset}"

@@ -1,0 +1,48 @@
+"""Messages whose cause is not here yet: parked durably, replayed when it comes, dead letters after an hour."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sagakit.core.messages import Message
+from sagakit.ports import Query, Reader, Table, Transaction
+
+PARKED_SECONDS_MAX = 3600
+
+
+class ParkedMessage(msgspec.Struct, frozen=True):
+    """One message that waits: for its saga's beginning, or for a definition this service does not know yet."""
+
+    message_id: str
+    saga_id: str
+    waits_for: str
+    parked_at: datetime
+    give_up_at: datetime
+    topic: str
+    message: Message
+
+
+PARKED = Table(
+    "parked", ParkedMessage, "message_id", (("saga_id", "parked_at"), ("waits_for", "parked_at"), ("give_up_at",))
+)
+
+
+def parked(message: Message, topic: str, waits_for: str, now: datetime) -> ParkedMessage:
+    """Return the message as it is parked."""
+    give_up_at = now + timedelta(seconds=PARKED_SECONDS_MAX)
+    return ParkedMessage(message.id, message.saga_id, waits_for, now, give_up_at, topic, message)
+
+
+async def anything_parked(reader: Reader) -> bool:
+    """Tell whether a look for parked messages can be spared."""
+    return bool(await reader.select(PARKED, Query(by="give_up_at", limit=1)))
+
+
+async def release(transaction: Transaction, by: str, values: Iterable[str]) -> list[Message]:
+    """Take out the messages parked with these values of `saga_id` or `waits_for`, the oldest first per value."""
+    freed: list[ParkedMessage] = []
+    for value in values:
+        freed += await transaction.select(PARKED, Query(where={by: value}, by="parked_at", limit=1000))
+    await transaction.delete(PARKED, [entry.message_id for entry in freed])
+    return [entry.message for entry in freed]

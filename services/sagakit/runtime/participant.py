@@ -1,0 +1,348 @@
+"""A participant: it hears messages, looks up what its part demands, carries that out, and says what came of it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sagakit.core.contracts import Contracts, encode_data
+from sagakit.core.control_contracts import StuckData
+from sagakit.core.definition import RetryPolicy, Saga
+from sagakit.core.facts import ByHand, StepStatus
+from sagakit.core.messages import EMPTY, Message, message_id, name_based_id
+from sagakit.core.part import (
+    CONTROLS,
+    REPAIRS,
+    Act,
+    GaveUp,
+    Part,
+    Resolve,
+    Say,
+    Succeeded,
+    Todo,
+    Undo,
+    answered,
+    barred_data,
+    concerns,
+    hear,
+    lacks_input,
+    new_part,
+    put_off,
+)
+from sagakit.core.reactions import Share, share
+from sagakit.ports import Clock, Outgoing, Query, Store, Table, Transaction
+from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
+from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.parking import PARKED, ParkedMessage, anything_parked, parked, release
+from sagakit.runtime.topics import SAGAS_EVENTS
+
+CALL_SECONDS_MAX = 10
+"""How long an outside call may be under way before somebody else may ask again (with the same idempotency key)."""
+ATTEMPTS_PER_STEP = 1000
+
+PARTS: Table[Part] = Table("parts", Part, "saga_id", (("due",),))
+
+
+class Participant:
+    """One service's share of all sagas it takes part in, as a handler of the consumer loop and a loop of its own.
+
+    `step` carries out what is due again: outside calls after their intent is durable, and whatever failed before.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sagas: Iterable[Saga],
+        actions: Iterable[AnyAction],
+        barred: Barred,
+        contracts: Contracts,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        """Take the definitions it acts in and one action per command; a command without one is refused here."""
+        self.name = name
+        self._shares: dict[str, Share] = {}
+        self._actions = {action.command: action for action in actions}
+        self._decoders = {command: msgspec.json.Decoder(action.asks) for command, action in self._actions.items()}
+        self._barred = barred
+        self._contracts = contracts
+        self._store = store
+        self._clock = clock
+        self._fresh: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
+        self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
+        self._wanted: set[str] = {*CONTROLS, *REPAIRS}
+        self.topics = frozenset({f"{name}.commands", SAGAS_EVENTS})
+        for saga in sagas:
+            self.learn(saga)
+
+    def learn(self, saga: Saga) -> None:
+        """Take part in one more saga.
+
+        Raises:
+            ValueError: when a command of it has no action here.
+        """
+        learned = share(saga, self.name)
+        missing = sorted(learned.commands - self._actions.keys())
+        if missing:
+            text = f"{self.name} takes part in {saga.ref} but has no action for {', '.join(missing)}"
+            raise ValueError(text)
+        self._shares[saga.ref] = learned
+        self._wanted |= learned.hears | learned.commands
+        self.topics |= learned.topics
+
+    def wants(self, message_type: str) -> bool:
+        """Tell whether the message can concern any of our steps."""
+        return message_type in self._wanted
+
+    async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
+        """Hear the messages, and carry out what they demand and the transaction allows."""
+        turn = _Turn(self, transaction, now)
+        await turn.hear(messages)
+        await turn.carry_out()
+        await turn.save()
+        self._intended = turn.intended
+
+    def committed(self) -> None:
+        """Take up the outside calls whose intent is durable now."""
+        self._fresh += self._intended
+        self._intended = []
+
+    def failed(self) -> None:
+        """Forget intents that were not made durable."""
+        self._intended = []
+
+    async def step(self) -> bool:
+        """Carry out what is due: the outside calls just intended, then what is to be tried again."""
+        batch, self._fresh = self._fresh, []
+        if not batch:
+            batch = await self._due()
+            if not batch:
+                return False
+        by_action: dict[str, list[Ask[msgspec.Struct]]] = defaultdict(list)
+        for ask, action in batch:
+            by_action[action.command].append(ask)
+        for command, asks in by_action.items():
+            await self._try(command, asks)
+        return True
+
+    async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
+        """Return the outside calls that are due again; what is local and due is carried out on the way."""
+        now = self._clock.now()
+        due = await self._store.view(
+            lambda reader: reader.select(PARTS, Query(by="due", below=now, limit=ATTEMPTS_PER_STEP))
+        )
+        if not due:
+            return []
+
+        async def work(transaction: Transaction) -> _Turn:
+            turn = _Turn(self, transaction, now)
+            await turn.take_up([part.saga_id for part in due])
+            await turn.carry_out()
+            await turn.save()
+            return turn
+
+        return (await self._store.transact(work)).intended
+
+    async def _try(self, command: str, asks: list[Ask[msgspec.Struct]]) -> None:
+        action = self._actions[command]
+        assert isinstance(action, OutsideAction), f"{command} is not carried out outside"
+        failpoint("outside.before_call")
+        replies = await action.call(asks)
+        assert len(replies) == len(asks), f"{command}: {len(asks)} asks got {len(replies)} replies"
+        failpoint("outside.after_call")
+        now = self._clock.now()
+
+        async def work(transaction: Transaction) -> _Turn:
+            turn = _Turn(self, transaction, now)
+            await turn.settle(action, asks, replies)
+            await turn.carry_out()
+            await turn.save()
+            return turn
+
+        turn = await self._store.transact(work)
+        failpoint("outside.after_commit")
+        self._fresh += turn.intended
+
+
+class _Turn:
+    """One transaction's worth of a participant's work: parts in, parts and messages out."""
+
+    def __init__(self, participant: Participant, transaction: Transaction, now: datetime) -> None:
+        self._its = participant
+        self._tx = transaction
+        self._now = now
+        self._parts: dict[str, Part] = {}
+        self._changed: dict[str, Part] = {}
+        self._todo: list[tuple[str, Todo]] = []
+        self._out: list[Outgoing] = []
+        self.intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
+
+    async def hear(self, messages: Sequence[Message]) -> None:
+        """Take in the messages; park those whose saga or definition is not known here yet."""
+        self._parts = await self._tx.load(PARTS, {message.saga_id for message in messages})
+        waiting = await anything_parked(self._tx)
+        to_park: list[ParkedMessage] = []
+        queue = list(messages)
+        for message in queue:
+            known = self._its._shares.get(message.definition)
+            if known is None:
+                to_park.append(parked(message, "", message.definition, self._now))
+                continue
+            if not concerns(known, message):
+                continue
+            part = self._parts.get(message.saga_id)
+            if lacks_input(known, part, message):
+                to_park.append(parked(message, "", message.saga_id, self._now))
+                continue
+            before = part or new_part(message)
+            part, todo = hear(known, before, message, self._now)
+            if part is not before:
+                self._put(part)
+            self._todo += [(message.saga_id, item) for item in todo]
+            if message.type == known.saga.started and (waiting or to_park):
+                queue += await self._unpark(message.saga_id, to_park)
+        if to_park:
+            await self._tx.save(PARKED, to_park)
+
+    async def take_up(self, saga_ids: Sequence[str]) -> None:
+        """Take up the steps of these sagas that are due again."""
+        self._parts = await self._tx.load(PARTS, saga_ids)
+        for part in self._parts.values():
+            for name, step in part.steps.items():
+                if step.pending and not step.stuck and step.due is not None and step.due <= self._now:
+                    undoing = step.status is StepStatus.UNDOING
+                    todo = Undo(name, step.cause, happened=True) if undoing else Act(name, step.cause)
+                    self._todo.append((part.saga_id, todo))
+
+    async def settle(
+        self, action: OutsideAction[msgspec.Struct], asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]
+    ) -> None:
+        """Put the replies of the other system on record, where the step still waits for them."""
+        self._parts = await self._tx.load(PARTS, {ask.saga_id for ask in asks})
+        open_ = [(a, r) for a, r in zip(asks, replies, strict=True) if self._parts[a.saga_id].step(a.step).pending]
+        if open_:
+            said = await action.settle(self._tx, [a for a, _ in open_], [r for _, r in open_])
+            self._conclude([a for a, _ in open_], said)
+
+    async def carry_out(self) -> None:
+        """Do what is owed, until nothing more follows from it within this transaction."""
+        while self._todo:
+            batch, self._todo = self._todo, []
+            asks: dict[str, list[Ask[msgspec.Struct]]] = defaultdict(list)
+            for saga_id, todo in batch:
+                if isinstance(todo, Say):
+                    self._say(self._parts[saga_id], todo)
+                    continue
+                command, ask = self._ask(self._parts[saga_id], todo)
+                asks[command].append(ask)
+            for command, those in asks.items():
+                await self._act(self._its._actions[command], those)
+
+    async def save(self) -> None:
+        """Write what changed, and leave what was said in the outbox."""
+        if self._changed:
+            await self._tx.save(PARTS, self._changed.values())
+        if self._out:
+            await self._tx.send(self._out)
+
+    async def _act(self, action: AnyAction, asks: Sequence[Ask[msgspec.Struct]]) -> None:
+        if isinstance(action, LocalAction):
+            self._conclude(asks, await action.act(self._tx, asks))
+            return
+        by_hand = [ask for ask in asks if ask.by_hand]
+        if by_hand:
+            replies = [Unknown("decided by hand") for _ in by_hand]
+            self._conclude(by_hand, await action.settle(self._tx, by_hand, replies))
+        outside = [ask for ask in asks if not ask.by_hand]
+        if outside:
+            await action.intend(self._tx, outside)
+            until = self._now + timedelta(seconds=CALL_SECONDS_MAX)
+            for ask in outside:
+                self._put(put_off(self._parts[ask.saga_id], ask.step, until))
+                self.intended.append((ask, action))
+
+    def _conclude(self, asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]) -> None:
+        assert len(asks) == len(replies), "every ask has one reply"
+        for ask, reply in zip(asks, replies, strict=True):
+            part = self._parts[ask.saga_id]
+            known = self._its._shares[part.definition]
+            cause = part.step(ask.step).cause
+            if isinstance(reply, Unknown):
+                part, todo = self._again(known, part, ask, reply.error)
+            else:
+                outcome = outcome_of(reply)
+                if ask.by_hand is not None:
+                    outcome = Succeeded(_with_hand(outcome.data, ask.by_hand))
+                part, todo = answered(known, part, ask.step, cause, outcome, self._now)
+            self._put(part)
+            self._todo += [(ask.saga_id, item) for item in todo]
+
+    def _again(self, known: Share, part: Part, ask: Ask[msgspec.Struct], error: str) -> tuple[Part, list[Todo]]:
+        """Put the step off, or give up when its attempts are used up."""
+        policy: RetryPolicy = known.rule(ask.step).step.retry
+        step = part.step(ask.step)
+        tries = step.tries + 1
+        if tries < policy.attempts_max:
+            delay = timedelta(seconds=policy.delay_after(tries, self._its._clock.chance()))
+            return put_off(part, ask.step, self._now + delay, error), []
+        part = put_off(part, ask.step, self._now, error)
+        data = StuckData(part.saga_id, ask.step, step.status is StepStatus.UNDOING, tries, error)
+        return answered(known, part, ask.step, step.cause, GaveUp(encode_data(data)), self._now)
+
+    def _ask(self, part: Part, todo: Act | Undo | Resolve) -> tuple[str, Ask[msgspec.Struct]]:
+        rule = self._its._shares[part.definition].rule(todo.step)
+        undoing = isinstance(todo, Undo) or (isinstance(todo, Resolve) and todo.compensating)
+        command = rule.step.compensation if undoing else rule.step.command
+        assert command is not None, f"{todo.step} has no compensation"
+        return command, Ask(
+            saga_id=part.saga_id,
+            step=todo.step,
+            idempotency_key=name_based_id(part.saga_id, todo.step, command),
+            data=self._its._decoders[command].decode(part.input or EMPTY),
+            now=self._now,
+            tries=part.step(todo.step).tries,
+            happened=todo.happened if isinstance(todo, Undo) else True,
+            by_hand=todo.by_hand if isinstance(todo, Resolve) else None,
+        )
+
+    def _say(self, part: Part, say: Say) -> None:
+        data = say.data
+        if data is None:
+            assert say.code is not None, "a barred step says why"
+            data = encode_data(self._its._barred(part.saga_id, say.step, say.code))
+            part = barred_data(part, say, data)
+            self._put(part)
+        known = self._its._shares[part.definition]
+        message = Message(
+            id=message_id(part.saga_id, say.step, say.event, say.attempt),
+            type=say.event,
+            source=self._its.name,
+            time=self._now,
+            saga_id=part.saga_id,
+            correlation_id=part.correlation_id,
+            causation_id=say.cause,
+            mode=part.mode,
+            definition=part.definition,
+            attempt=say.attempt,
+            data_version=self._its._contracts.version_of(say.event),
+            deadline=part.deadline,
+            traceparent=part.traceparent,
+            data=data,
+        )
+        self._out.append(Outgoing(known.saga.participant(self._its.name).events_topic, message))
+
+    async def _unpark(self, saga_id: str, to_park: list[ParkedMessage]) -> list[Message]:
+        held = [entry for entry in to_park if entry.waits_for == saga_id]
+        to_park[:] = [entry for entry in to_park if entry.waits_for != saga_id]
+        return [*await release(self._tx, "waits_for", [saga_id]), *(entry.message for entry in held)]
+
+    def _put(self, part: Part) -> None:
+        self._parts[part.saga_id] = part
+        self._changed[part.saga_id] = part
+
+
+def _with_hand(data: msgspec.Raw, by_hand: ByHand) -> msgspec.Raw:
+    said: Mapping[str, object] = msgspec.json.decode(data)
+    return encode_data({**said, "resolvedBy": by_hand})
