@@ -12,8 +12,10 @@ def due_at(saga: Saga, state: SagaState) -> datetime | None:
 
     None when it cannot abort any more: it was asked before, has ended, or its pivot has won.
     """
-    if state.phase.terminal or state.abort is not None or state.deadline is None or pivot_succeeded(saga, state):
+    if state.abort is not None or state.deadline is None or state.ended_at is not None or pivot_succeeded(saga, state):
         return None
+    if not saga.limits_steps:
+        return state.deadline
     return min([state.deadline, *(moment for _, moment in _step_limits(saga, state))])
 
 

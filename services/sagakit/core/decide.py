@@ -69,9 +69,9 @@ def close(saga: Saga, state: SagaState, facts: list[AnyFact]) -> list[AnyFact]:
     at = facts[-1].at if facts else state.started_at
     assert at is not None, "a saga that is closed has begun"
     owed: list[AnyFact] = list(work(saga, state, at))
-    if all(state.step(step.name).status is StepStatus.SUCCEEDED for step in saga.steps):
+    if _all_succeeded(state, saga.steps):
         owed = [SagaCompleted(at=at)]
-    elif taken_back(saga, state):
+    elif state.phase is not Phase.RUNNING and taken_back(saga, state):
         owed = [SagaCompensated(at=at, reason=state.reason or "UNKNOWN")]
     return [*facts, *owed]
 
@@ -207,5 +207,9 @@ def _is_news(state: SagaState, answer: Answer) -> bool:
             return not (status.settled or (status is StepStatus.SUCCEEDED and not answer.compensating))
 
 
-def _all_succeeded(state: SagaState, stage: tuple[Step, ...]) -> bool:
-    return all(state.step(step.name).status is StepStatus.SUCCEEDED for step in stage)
+def _all_succeeded(state: SagaState, steps: tuple[Step, ...]) -> bool:
+    for step in steps:
+        known = state.steps.get(step.name)
+        if known is None or known.status is not StepStatus.SUCCEEDED:
+            return False
+    return True

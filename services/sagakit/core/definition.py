@@ -122,9 +122,21 @@ class Saga:
     completed: str
     cancelled: str
     timeout_seconds: int = SAGA_TIMEOUT_SECONDS
+    steps: tuple[Step, ...] = field(init=False, repr=False, compare=False)
+    point_of_no_return: Group = field(init=False, repr=False, compare=False)
+    limits_steps: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check every rule, the cheapest to understand first."""
+        """Derive what is asked of a definition for every message, and check every rule, the simplest first.
+
+        `steps` are all steps in order; `point_of_no_return` is the last stage that can fail: after its success the
+        saga only goes forward; `limits_steps` tells whether any step has a time limit of its own.
+        """
+        steps = tuple(step for stage in self.stages for step in stage)
+        failing = [stage for stage in self.stages if stage and stage[0].can_bar]
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "point_of_no_return", failing[-1] if failing else ())
+        object.__setattr__(self, "limits_steps", any(step.timeout_seconds is not None for step in steps))
         for check in _CHECKS:
             check(self)
 
@@ -132,11 +144,6 @@ class Saga:
     def ref(self) -> str:
         """Name and version in one word, as messages carry it."""
         return f"{self.name}/{self.version}"
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """All steps, in order of their stages."""
-        return tuple(step for stage in self.stages for step in stage)
 
     def step(self, name: str) -> Step:
         """Return the step of that name.

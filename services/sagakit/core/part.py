@@ -20,6 +20,7 @@ ABORT, SUSPENDED, RESUMED, KILLED, STUCK = "AbortSaga", "SagaSuspended", "SagaRe
 CONTROLS = frozenset({ABORT, SUSPENDED, RESUMED, KILLED})
 REPAIRS = {"RetryStep": Verb.RETRY, "SkipStep": Verb.SKIP, "MarkStepDone": Verb.MARK_DONE}
 HANDLED_MAX = 32
+NOTHING = msgspec.Raw(b"null")
 
 
 class PartStep(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,7 +33,7 @@ class PartStep(msgspec.Struct, frozen=True, omit_defaults=True):
     asked: int = 0
     undo_asked: int = 0
     said: str | None = None
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = NOTHING
     stuck: bool = False
     gave_up: int = 0
     cause: str = ""
@@ -61,7 +62,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     definition: str
     deadline: datetime | None = None
     traceparent: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = NOTHING
     heard: dict[str, str] = {}
     steps: dict[str, PartStep] = {}
     abort: AbortCode | None = None
@@ -69,6 +70,11 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     killed: bool = False
     handled: tuple[str, ...] = ()
     due: datetime | None = None
+
+    @property
+    def begun(self) -> bool:
+        """True once the saga's input is known: its started event was heard, or a command."""
+        return self.input != NOTHING
 
     def step(self, name: str) -> PartStep:
         """Return how the step stands, also when nothing happened to it yet."""
@@ -182,7 +188,7 @@ def lacks_input(share: Share, part: Part | None, message: Message) -> bool:
     """Tell whether this event must wait for the saga's beginning, of which we have not heard yet."""
     return (
         message.mode is Mode.CHOREOGRAPHY
-        and (part is None or part.input is None)
+        and (part is None or not part.begun)
         and message.type in share.hears
         and message.type != share.saga.started
         and not (part is not None and (part.abort or part.killed))
@@ -279,7 +285,7 @@ def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tup
         return part, [Say(rule.step.name, was.said, message.id, message.attempt, was.data)]
     step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
     heard = {**part.heard, message.type: message.id}
-    if not undoing or part.input is None:
+    if not undoing or not part.begun:
         part = replace(part, input=message.data)
     return _advance(share, _with(replace(part, heard=heard), rule.step.name, step), now)
 
@@ -347,7 +353,7 @@ def _bar(part: Part, rule: Rule, cause: str, code: AbortCode) -> tuple[Part, lis
 def _may_begin(part: Part, rule: Rule) -> bool:
     if part.mode is Mode.ORCHESTRATION:
         return rule.step.command in part.heard
-    return part.input is not None and rule.begins_on <= part.heard.keys()
+    return part.begun and rule.begins_on <= part.heard.keys()
 
 
 def _must_undo(part: Part, rule: Rule) -> str | None:

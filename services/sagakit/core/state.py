@@ -1,11 +1,13 @@
 """The state of a saga: the fold of its facts. Nothing here decides."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from sagakit.core.definition import Group, Saga, StepKind
+from sagakit.core.definition import Saga
 from sagakit.core.facts import (
     TERMINAL,
     AbortAsked,
@@ -41,6 +43,7 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     code: str | None = None
     stuck: str | None = None
+    stuck_at: datetime | None = None
     by_hand: str | None = None
 
 
@@ -67,6 +70,7 @@ class SagaState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     steps: dict[str, StepState] = {}
     abort: AbortAsked | None = None
     suspended: bool = False
+    suspended_at: datetime | None = None
     reason: str | None = None
     controls: int = 0
     due_at: datetime | None = None
@@ -78,10 +82,11 @@ class SagaState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def evolve(saga: Saga, state: SagaState, fact: AnyFact) -> SagaState:
-    """Return the state after one more fact."""
-    after = replace(_apply(state, fact), version=state.version + 1)
-    phase = _phase(saga, after, fact)
-    return after if phase is after.phase else replace(after, phase=phase)
+    """Return the state after one more fact. `saga` is its definition."""
+    del saga  # what a fact means is in the fact; a definition of a later kind may need it
+    changes = _CHANGES[type(fact)](state, fact)
+    changes["version"] = state.version + 1
+    return replace(state, **changes)
 
 
 def fold(saga: Saga, saga_id: str, facts: list[AnyFact]) -> SagaState:
@@ -94,91 +99,129 @@ def fold(saga: Saga, saga_id: str, facts: list[AnyFact]) -> SagaState:
 
 def pivot_succeeded(saga: Saga, state: SagaState) -> bool:
     """Tell whether the saga can only go forward: its pivot, or lacking one its last compensatable stage, succeeded."""
-    pivot = point_of_no_return(saga)
-    return bool(pivot) and all(state.step(step.name).status is StepStatus.SUCCEEDED for step in pivot)
+    steps = state.steps
+    for step in saga.point_of_no_return:
+        known = steps.get(step.name)
+        if known is None or known.status is not StepStatus.SUCCEEDED:
+            return False
+    return bool(saga.point_of_no_return)
 
 
-def point_of_no_return(saga: Saga) -> Group:
-    """Return the stage after whose success the saga only goes forward."""
-    stages = [stage for stage in saga.stages if stage[0].kind is not StepKind.RETRIABLE]
-    return stages[-1] if stages else ()
+Changes = dict[str, Any]
 
 
-def _apply(state: SagaState, fact: AnyFact) -> SagaState:
+def _started(state: SagaState, fact: SagaStarted) -> Changes:
+    return {
+        "phase": Phase.PENDING,
+        "definition": fact.definition,
+        "mode": fact.mode,
+        "correlation_id": fact.correlation_id,
+        "own_correlation_id": fact.correlation_id if fact.correlation_id != state.saga_id else None,
+        "traceparent": fact.traceparent,
+        "deadline": fact.deadline,
+        "started_at": fact.at,
+        "input": fact.input if fact.mode is Mode.ORCHESTRATION else EMPTY,
+    }
+
+
+def _asked(state: SagaState, fact: StepAsked) -> Changes:
+    was = state.step(fact.step)
+    if fact.compensating:
+        step = replace(was, status=StepStatus.UNDOING, undo_attempts=was.undo_attempts + 1, undo_asked_at=fact.at)
+    else:
+        step = replace(was, status=StepStatus.BEGUN, attempts=was.attempts + 1, asked_at=fact.at)
+    return _with(state, fact.step, step)
+
+
+def _succeeded(state: SagaState, fact: StepSucceeded) -> Changes:
+    by_hand = fact.by_hand.actor if fact.by_hand else None
+    was = state.step(fact.step)
+    step = replace(was, status=StepStatus.SUCCEEDED, answered_at=fact.at, stuck=None, by_hand=by_hand)
+    return _with(state, fact.step, step)
+
+
+def _failed(state: SagaState, fact: StepFailed) -> Changes:
+    status = StepStatus.BARRED if fact.barred else StepStatus.REFUSED
+    was = state.step(fact.step)
+    step = replace(was, status=status, answered_at=fact.at, reason=fact.reason, code=fact.code, stuck=None)
+    return {**_with(state, fact.step, step), "reason": state.reason or fact.code or fact.reason}
+
+
+def _compensated(state: SagaState, fact: StepCompensated) -> Changes:
+    by_hand = fact.by_hand.actor if fact.by_hand else None
+    was = state.step(fact.step)
+    step = replace(was, status=StepStatus.COMPENSATED, undone_at=fact.at, stuck=None, by_hand=by_hand)
+    return _with(state, fact.step, step)
+
+
+def _stuck(state: SagaState, fact: StepStuck) -> Changes:
+    was = state.step(fact.step)
+    if fact.compensating:
+        return _with(state, fact.step, replace(was, stuck=fact.error, undo_attempts=fact.attempts))
+    return _with(state, fact.step, replace(was, stuck=fact.error, attempts=fact.attempts))
+
+
+def _verb(state: SagaState, fact: VerbAsked) -> Changes:
+    changes = _with(state, fact.step, replace(state.step(fact.step), stuck=None))
+    return {**changes, "controls": state.controls + 1}
+
+
+def _abort(state: SagaState, fact: AbortAsked) -> Changes:
+    return {"abort": fact, "reason": state.reason or fact.code, "controls": state.controls + 1}
+
+
+def _suspended(state: SagaState, fact: SagaSuspended | SagaResumed) -> Changes:
+    return {"suspended": isinstance(fact, SagaSuspended), "controls": state.controls + 1}
+
+
+def _ended(state: SagaState, fact: SagaCompleted | SagaCompensated | SagaKilled) -> Changes:
+    del state
+    ended: Changes = {"ended_at": fact.at, "suspended": False}
     match fact:
-        case StepSucceeded() | StepFailed() | StepCompensated() | StepStuck() | StepAsked() | VerbAsked():
-            steps = {**state.steps, fact.step: _step(state.step(fact.step), fact)}
-            if isinstance(fact, StepFailed):
-                return replace(state, steps=steps, reason=state.reason or fact.reason)
-            if isinstance(fact, VerbAsked):
-                return replace(state, steps=steps, controls=state.controls + 1)
-            return replace(state, steps=steps)
-        case SagaStarted():
-            return replace(
-                state,
-                definition=fact.definition,
-                mode=fact.mode,
-                correlation_id=fact.correlation_id,
-                own_correlation_id=fact.correlation_id if fact.correlation_id != state.saga_id else None,
-                traceparent=fact.traceparent,
-                deadline=fact.deadline,
-                started_at=fact.at,
-                input=fact.input if fact.mode is Mode.ORCHESTRATION else EMPTY,
-            )
-        case AbortAsked():
-            return replace(state, abort=fact, reason=state.reason or fact.code, controls=state.controls + 1)
-        case SagaSuspended() | SagaResumed():
-            return replace(state, suspended=isinstance(fact, SagaSuspended), controls=state.controls + 1)
         case SagaCompleted():
-            return replace(state, ended_at=fact.at, reason=None, suspended=False)
+            return {**ended, "phase": Phase.COMPLETED, "reason": None}
         case SagaCompensated():
-            return replace(state, ended_at=fact.at, reason=fact.reason, suspended=False)
+            return {**ended, "phase": Phase.COMPENSATED, "reason": fact.reason}
         case SagaKilled():
-            return replace(state, ended_at=fact.at, reason="KILLED", suspended=False)
+            return {**ended, "phase": Phase.KILLED, "reason": "KILLED"}
 
 
-def _step(
-    step: StepState, fact: StepSucceeded | StepFailed | StepCompensated | StepStuck | StepAsked | VerbAsked
-) -> StepState:
-    match fact:
-        case StepAsked(compensating=False):
-            return replace(step, status=StepStatus.BEGUN, attempts=step.attempts + 1, asked_at=fact.at)
-        case StepAsked():
-            return replace(step, status=StepStatus.UNDOING, undo_attempts=step.undo_attempts + 1, undo_asked_at=fact.at)
-        case StepSucceeded():
-            by_hand = fact.by_hand.actor if fact.by_hand else None
-            return replace(step, status=StepStatus.SUCCEEDED, answered_at=fact.at, stuck=None, by_hand=by_hand)
-        case StepFailed():
-            status = StepStatus.BARRED if fact.barred else StepStatus.REFUSED
-            return replace(step, status=status, answered_at=fact.at, reason=fact.reason, code=fact.code, stuck=None)
-        case StepCompensated():
-            by_hand = fact.by_hand.actor if fact.by_hand else None
-            return replace(step, status=StepStatus.COMPENSATED, undone_at=fact.at, stuck=None, by_hand=by_hand)
-        case StepStuck(compensating=True):
-            return replace(step, stuck=fact.error, undo_attempts=fact.attempts)
-        case StepStuck():
-            return replace(step, stuck=fact.error, attempts=fact.attempts)
-        case VerbAsked():
-            return replace(step, stuck=None)
+_CHANGES: dict[type, Callable[[SagaState, Any], Changes]] = {
+    SagaStarted: _started,
+    StepAsked: _asked,
+    StepSucceeded: _succeeded,
+    StepFailed: _failed,
+    StepCompensated: _compensated,
+    StepStuck: _stuck,
+    VerbAsked: _verb,
+    AbortAsked: _abort,
+    SagaSuspended: _suspended,
+    SagaResumed: _suspended,
+    SagaCompleted: _ended,
+    SagaCompensated: _ended,
+    SagaKilled: _ended,
+}
 
 
-def _phase(saga: Saga, state: SagaState, fact: AnyFact) -> Phase:
-    match fact:
-        case SagaCompleted():
-            return Phase.COMPLETED
-        case SagaCompensated():
-            return Phase.COMPENSATED
-        case SagaKilled():
-            return Phase.KILLED
-        case SagaStarted():
-            return Phase.PENDING
-    if state.phase in TERMINAL:
-        return state.phase
-    steps = state.steps.values()
-    if any(step.stuck is not None for step in steps):
-        return Phase.NEEDS_INTERVENTION
-    if any(step.status.settled or step.status is StepStatus.UNDOING for step in steps):
-        return Phase.COMPENSATING
-    if any(step.status is not StepStatus.IDLE for step in steps):
-        return Phase.RUNNING
-    return state.phase
+def _with(state: SagaState, name: str, step: StepState) -> Changes:
+    steps = {**state.steps, name: step}
+    return {"steps": steps, "phase": _phase(state.phase, steps)}
+
+
+def _phase(before: Phase, steps: dict[str, StepState]) -> Phase:
+    """Return the phase that the steps amount to; the end of a saga is a fact of its own."""
+    if before in _ENDS:
+        return before
+    phase = Phase.PENDING
+    for step in steps.values():
+        if step.stuck is not None:
+            return Phase.NEEDS_INTERVENTION
+        if step.status in _GOING_BACK:
+            phase = Phase.COMPENSATING
+        elif phase is Phase.PENDING and step.status is not StepStatus.IDLE:
+            phase = Phase.RUNNING
+    return phase
+
+
+_ENDS = tuple(TERMINAL)
+_GOING_BACK = (StepStatus.REFUSED, StepStatus.BARRED, StepStatus.COMPENSATED, StepStatus.UNDOING)

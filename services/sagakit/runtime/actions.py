@@ -1,4 +1,4 @@
-"""How a participant says what it does for each command: local actions inside the transaction, outside ones around it."""
+"""What a participant does for each command: local actions inside the transaction, outside ones around it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

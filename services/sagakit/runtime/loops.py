@@ -63,7 +63,7 @@ class Loop:
         if isinstance(error, StoreUnavailableError | LogUnavailableError | OffsetOutOfRangeError):
             log_lines.warning("%s (again in %.1f s)", self.trouble, self._backoff())
         else:
-            log_lines.exception("%s failed; what it did is taken back and comes again", self.steps.name)
+            log_lines.error("%s failed; it was taken back and comes again", self.steps.name, exc_info=error)
 
     def _backoff(self) -> float:
         return min(BACKOFF_SECONDS * 2.0 ** min(self.failures - 1, 20), BACKOFF_SECONDS_MAX)

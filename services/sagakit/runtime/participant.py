@@ -63,13 +63,13 @@ class Participant:
     ) -> None:
         """Take the definitions it acts in and one action per command; a command without one is refused here."""
         self.name = name
-        self._shares: dict[str, Share] = {}
-        self._actions = {action.command: action for action in actions}
-        self._decoders = {command: msgspec.json.Decoder(action.asks) for command, action in self._actions.items()}
-        self._barred = barred
-        self._contracts = contracts
+        self.shares: dict[str, Share] = {}
+        self.actions = {action.command: action for action in actions}
+        self.decoders = {command: msgspec.json.Decoder(action.asks) for command, action in self.actions.items()}
+        self.barred = barred
+        self.contracts = contracts
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._fresh: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
@@ -84,11 +84,11 @@ class Participant:
             ValueError: when a command of it has no action here.
         """
         learned = share(saga, self.name)
-        missing = sorted(learned.commands - self._actions.keys())
+        missing = sorted(learned.commands - self.actions.keys())
         if missing:
             text = f"{self.name} takes part in {saga.ref} but has no action for {', '.join(missing)}"
             raise ValueError(text)
-        self._shares[saga.ref] = learned
+        self.shares[saga.ref] = learned
         self._wanted |= learned.hears | learned.commands
         self.topics |= learned.topics
 
@@ -129,7 +129,7 @@ class Participant:
 
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
         """Return the outside calls that are due again; what is local and due is carried out on the way."""
-        now = self._clock.now()
+        now = self.clock.now()
         due = await self._store.view(
             lambda reader: reader.select(PARTS, Query(by="due", below=now, limit=ATTEMPTS_PER_STEP))
         )
@@ -146,13 +146,13 @@ class Participant:
         return (await self._store.transact(work)).intended
 
     async def _try(self, command: str, asks: list[Ask[msgspec.Struct]]) -> None:
-        action = self._actions[command]
+        action = self.actions[command]
         assert isinstance(action, OutsideAction), f"{command} is not carried out outside"
         failpoint("outside.before_call")
         replies = await action.call(asks)
         assert len(replies) == len(asks), f"{command}: {len(asks)} asks got {len(replies)} replies"
         failpoint("outside.after_call")
-        now = self._clock.now()
+        now = self.clock.now()
 
         async def work(transaction: Transaction) -> _Turn:
             turn = _Turn(self, transaction, now)
@@ -186,7 +186,7 @@ class _Turn:
         to_park: list[ParkedMessage] = []
         queue = list(messages)
         for message in queue:
-            known = self._its._shares.get(message.definition)
+            known = self._its.shares.get(message.definition)
             if known is None:
                 to_park.append(parked(message, "", message.definition, self._now))
                 continue
@@ -238,7 +238,7 @@ class _Turn:
                 command, ask = self._ask(self._parts[saga_id], todo)
                 asks[command].append(ask)
             for command, those in asks.items():
-                await self._act(self._its._actions[command], those)
+                await self._act(self._its.actions[command], those)
 
     async def save(self) -> None:
         """Write what changed, and leave what was said in the outbox."""
@@ -267,7 +267,7 @@ class _Turn:
         assert len(asks) == len(replies), "every ask has one reply"
         for ask, reply in zip(asks, replies, strict=True):
             part = self._parts[ask.saga_id]
-            known = self._its._shares[part.definition]
+            known = self._its.shares[part.definition]
             cause = part.step(ask.step).cause
             if isinstance(reply, Unknown):
                 part, todo = self._again(known, part, ask, reply.error)
@@ -285,14 +285,14 @@ class _Turn:
         step = part.step(ask.step)
         tries = step.tries + 1
         if tries < policy.attempts_max:
-            delay = timedelta(seconds=policy.delay_after(tries, self._its._clock.chance()))
+            delay = timedelta(seconds=policy.delay_after(tries, self._its.clock.chance()))
             return put_off(part, ask.step, self._now + delay, error), []
         part = put_off(part, ask.step, self._now, error)
         data = StuckData(part.saga_id, ask.step, step.status is StepStatus.UNDOING, tries, error)
         return answered(known, part, ask.step, step.cause, GaveUp(encode_data(data)), self._now)
 
     def _ask(self, part: Part, todo: Act | Undo | Resolve) -> tuple[str, Ask[msgspec.Struct]]:
-        rule = self._its._shares[part.definition].rule(todo.step)
+        rule = self._its.shares[part.definition].rule(todo.step)
         undoing = isinstance(todo, Undo) or (isinstance(todo, Resolve) and todo.compensating)
         command = rule.step.compensation if undoing else rule.step.command
         assert command is not None, f"{todo.step} has no compensation"
@@ -300,7 +300,7 @@ class _Turn:
             saga_id=part.saga_id,
             step=todo.step,
             idempotency_key=name_based_id(part.saga_id, todo.step, command),
-            data=self._its._decoders[command].decode(part.input or EMPTY),
+            data=self._its.decoders[command].decode(part.input if part.begun else EMPTY),
             now=self._now,
             tries=part.step(todo.step).tries,
             happened=todo.happened if isinstance(todo, Undo) else True,
@@ -311,10 +311,10 @@ class _Turn:
         data = say.data
         if data is None:
             assert say.code is not None, "a barred step says why"
-            data = encode_data(self._its._barred(part.saga_id, say.step, say.code))
+            data = encode_data(self._its.barred(part.saga_id, say.step, say.code))
             part = barred_data(part, say, data)
             self._put(part)
-        known = self._its._shares[part.definition]
+        known = self._its.shares[part.definition]
         message = Message(
             id=message_id(part.saga_id, say.step, say.event, say.attempt),
             type=say.event,
@@ -326,7 +326,7 @@ class _Turn:
             mode=part.mode,
             definition=part.definition,
             attempt=say.attempt,
-            data_version=self._its._contracts.version_of(say.event),
+            data_version=self._its.contracts.version_of(say.event),
             deadline=part.deadline,
             traceparent=part.traceparent,
             data=data,

@@ -106,7 +106,7 @@ class Tracker:
         self._initiator = initiator
         self._speech = speech
         self._contracts = contracts
-        self._project = project
+        self.project = project
         self._answers: dict[str, dict[str, tuple[Step, str]]] = {}
         self._wanted: set[str] = {STUCK}
         for saga in sagas:
@@ -337,8 +337,8 @@ class Turn:
             await self._tx.append(saga_id, [encode_fact(fact) for fact in facts], before.version, self._now)
             changes.append(Change(before, self.states[saga_id], tuple(facts)))
         await self._tx.save(SAGAS, [change.after for change in changes])
-        if self._its._project is not None:
-            await self._its._project(self._tx, changes)
+        if self._its.project is not None:
+            await self._its.project(self._tx, changes)
         await self._tx.send(self._out)
         return changes
 
