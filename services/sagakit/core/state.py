@@ -157,8 +157,8 @@ def _compensated(state: SagaState, fact: StepCompensated) -> Changes:
 def _stuck(state: SagaState, fact: StepStuck) -> Changes:
     was = state.step(fact.step)
     if fact.compensating:
-        return _with(state, fact.step, replace(was, stuck=fact.error, undo_attempts=fact.attempts))
-    return _with(state, fact.step, replace(was, stuck=fact.error, attempts=fact.attempts))
+        return _with(state, fact.step, replace(was, stuck=fact.error, stuck_at=fact.at, undo_attempts=fact.attempts))
+    return _with(state, fact.step, replace(was, stuck=fact.error, stuck_at=fact.at, attempts=fact.attempts))
 
 
 def _verb(state: SagaState, fact: VerbAsked) -> Changes:
@@ -171,7 +171,8 @@ def _abort(state: SagaState, fact: AbortAsked) -> Changes:
 
 
 def _suspended(state: SagaState, fact: SagaSuspended | SagaResumed) -> Changes:
-    return {"suspended": isinstance(fact, SagaSuspended), "controls": state.controls + 1}
+    held = isinstance(fact, SagaSuspended)
+    return {"suspended": held, "suspended_at": fact.at if held else None, "controls": state.controls + 1}
 
 
 def _ended(state: SagaState, fact: SagaCompleted | SagaCompensated | SagaKilled) -> Changes:
