@@ -1,0 +1,206 @@
+"""An event log in one SQLite file, shared by the processes of one machine."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from sagakit.adapters.sqlite.batches import NewBatch, Place, RecentBatches, batches, records
+from sagakit.adapters.sqlite.connection import DatabaseFile, Synchronous, WrongFileError
+from sagakit.adapters.sqlite.membership import LEASE_SECONDS, SqliteMembership
+from sagakit.adapters.sqlite.schema import LOG, LOG_VERSION, prepare
+from sagakit.adapters.sqlite.tables import microseconds
+from sagakit.adapters.sqlite.watch import Watch
+from sagakit.adapters.sqlite.writer import Writer
+from sagakit.ports import Draft, LogUnavailableError, Membership, OffsetOutOfRangeError, Record
+
+PARTITIONS = 4
+
+
+def system_now() -> datetime:
+    """Return the present in UTC."""
+    return datetime.now(UTC)
+
+
+class SqliteLog:
+    """Keeps the promises of `Log`."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        partitions: int = PARTITIONS,
+        *,
+        synchronous: Synchronous = "FULL",
+        lease_seconds: float = LEASE_SECONDS,
+        now: Callable[[], datetime] = system_now,
+    ) -> None:
+        """Open the file, and make it when it is missing."""
+        self._file = DatabaseFile(Path(path), LogUnavailableError, synchronous)
+        self._partitions = partitions
+        self._lease_seconds = lease_seconds
+        self._now = now
+        self._turn = count()
+        self._recent = RecentBatches()
+        self._heads: dict[Place, tuple[int, int]] = {}
+        self._heads_version = -1
+        try:
+            self._prepare()
+            self._reader = self._file.open_reader()
+            self._watch = Watch(self._version)
+            self._writer = Writer(self._file, self._watch.ring, aside=True)
+        except sqlite3.Error as error:
+            raise self._file.error(error) from error
+
+    @property
+    def partitions(self) -> int:
+        return self._partitions
+
+    async def publish(self, drafts: Sequence[Draft]) -> None:
+        keyless = next(self._turn) % self._partitions
+        new = batches(drafts, self._partitions, lambda: keyless)
+        at = microseconds(self._now())
+        await self._writer.write(lambda connection: _append(connection, new, at))
+
+    async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
+        heads = self._refreshed_heads()
+        ahead: list[tuple[Place, int]] = []
+        for place, offset in positions.items():
+            first, end = heads.get(place, (0, 0))
+            if not first <= offset <= end:
+                raise OffsetOutOfRangeError(
+                    f"{place[0]}-{place[1]}: offset {offset} is not in the log, which holds {first} to {end}"
+                )
+            if offset < end:
+                ahead.append((place, offset))
+        return self._take(ahead, limit) if ahead else []
+
+    async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
+        heads = self._refreshed_heads()
+        places = ((topic, partition) for topic in topics for partition in range(self._partitions))
+        return {place: heads.get(place, (0, 0))[1] for place in places}
+
+    async def join(self, group: str, member: str) -> Membership:
+        membership = SqliteMembership(
+            group,
+            member,
+            self._partitions,
+            self._lease_seconds,
+            self._writer,
+            self._reader,
+            lambda: self._now().timestamp(),
+        )
+        await membership.join()
+        return membership
+
+    async def wait(self, seconds: float) -> None:
+        await self._watch.wait(seconds)
+
+    async def prune(self, topic: str, older_than: datetime) -> int:
+        before = microseconds(older_than)
+        return await self._writer.write(
+            lambda connection: sum(_prune(connection, (topic, p), before) for p in range(self._partitions))
+        )
+
+    async def close(self) -> None:
+        await self._watch.close()
+        await self._writer.close()
+        self._reader.close()
+
+    def _take(self, ahead: list[tuple[Place, int]], limit: int) -> list[Record]:
+        """Return records of these places, beginning at another place each time, so that each has its turn."""
+        first = next(self._turn) % len(ahead)
+        taken: list[Record] = []
+        for place, offset in ahead[first:] + ahead[:first]:
+            for batch in self._batches_from(place, offset):
+                taken += batch[: limit - len(taken)]
+                if len(taken) >= limit:
+                    return taken
+        return taken
+
+    def _batches_from(self, place: Place, offset: int) -> Iterable[Sequence[Record]]:
+        end = self._heads[place][1]
+        while offset < end:
+            batch = self._recent.find(place, offset)
+            if not batch:
+                batch = self._read_batch(place, offset)
+            yield batch
+            offset = batch[-1].offset + 1
+
+    def _read_batch(self, place: Place, offset: int) -> Sequence[Record]:
+        try:
+            first, encoded = self._reader.execute(
+                "SELECT first_offset, records FROM kit_batches WHERE topic=? AND partition=? AND next_offset>?"
+                " ORDER BY next_offset LIMIT 1",
+                (*place, offset),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._file.error(error) from error
+        batch = records(place, first, encoded)
+        self._recent.keep(place, batch)
+        return batch[offset - first :]
+
+    def _refreshed_heads(self) -> dict[Place, tuple[int, int]]:
+        version = self._version()
+        if version != self._heads_version:
+            rows = self._reader.execute("SELECT topic, partition, first_offset, next_offset FROM kit_heads")
+            self._heads = {(topic, partition): (first, end) for topic, partition, first, end in rows}
+            self._heads_version = version
+        return self._heads
+
+    def _version(self) -> int:
+        """Return a number that changes with every commit, of this process or another."""
+        try:
+            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise self._file.error(error) from error
+        return int(version)
+
+    def _prepare(self) -> None:
+        connection = self._file.open_writer()
+        connection.execute(f"PRAGMA busy_timeout={int(self._file.busy_seconds * 1000)}")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            prepare(connection, self._file.path, "log", LOG_VERSION, LOG)
+            row = connection.execute("SELECT partitions FROM kit_log").fetchone()
+            if row is None:
+                connection.execute("INSERT INTO kit_log VALUES (?)", (self._partitions,))
+            elif row[0] != self._partitions:
+                raise WrongFileError(
+                    f"{self._file.path}: has {row[0]} partitions, not {self._partitions}; "
+                    "the number is fixed when a log is made"
+                )
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def _append(connection: sqlite3.Connection, new: Iterable[NewBatch], at: int) -> None:
+    for batch in new:
+        (end,) = connection.execute(
+            "INSERT INTO kit_heads VALUES (?, ?, 0, ?)"
+            " ON CONFLICT DO UPDATE SET next_offset=next_offset+excluded.next_offset RETURNING next_offset",
+            (batch.topic, batch.partition, batch.size),
+        ).fetchone()
+        connection.execute(
+            "INSERT INTO kit_batches (topic, partition, first_offset, next_offset, at, records)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (batch.topic, batch.partition, end - batch.size, end, at, batch.records),
+        )
+
+
+def _prune(connection: sqlite3.Connection, place: Place, before: int) -> int:
+    """Drop the batches older than that, up to the first that is not."""
+    row = connection.execute(
+        "SELECT first_offset, next_offset FROM kit_heads WHERE topic=? AND partition=?", place
+    ).fetchone()
+    if row is None:
+        return 0
+    first, end = row
+    (kept,) = connection.execute(
+        "SELECT coalesce(min(first_offset), ?) FROM kit_batches WHERE topic=? AND partition=? AND at>=?",
+        (end, *place, before),
+    ).fetchone()
+    connection.execute("DELETE FROM kit_batches WHERE topic=? AND partition=? AND next_offset<=?", (*place, kept))
+    connection.execute("UPDATE kit_heads SET first_offset=? WHERE topic=? AND partition=?", (kept, *place))
+    return int(kept - first)

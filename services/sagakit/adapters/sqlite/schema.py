@@ -1,0 +1,82 @@
+"""The tables of a file: those of the kit, and one per declared `Table`; made or brought up to date at opening."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sagakit.adapters.sqlite.connection import WrongFileError
+from sagakit.adapters.sqlite.tables import DOC, RowFormat, quoted
+
+STORE_VERSION = 1
+STORE = """
+CREATE TABLE kit_facts (stream TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX kit_facts_by_version ON kit_facts (stream, version);
+CREATE TABLE kit_claims (place INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL);
+CREATE TABLE kit_progress (
+    consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+    PRIMARY KEY (consumer, topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE kit_outbox (position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, message BLOB NOT NULL);
+"""
+LOG_VERSION = 1
+LOG = """
+CREATE TABLE kit_log (partitions INTEGER NOT NULL);
+CREATE TABLE kit_heads (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, first_offset INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE kit_batches (
+    id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+    first_offset INTEGER NOT NULL, next_offset INTEGER NOT NULL, at INTEGER NOT NULL, records BLOB NOT NULL
+);
+CREATE UNIQUE INDEX kit_batches_by_offset ON kit_batches (topic, partition, next_offset);
+CREATE TABLE kit_members (
+    consumer TEXT NOT NULL, member TEXT NOT NULL, epoch INTEGER NOT NULL, lease_until REAL NOT NULL,
+    PRIMARY KEY (consumer, member)
+) WITHOUT ROWID;
+CREATE TABLE kit_holders (
+    consumer TEXT NOT NULL, partition INTEGER NOT NULL, member TEXT NOT NULL, PRIMARY KEY (consumer, partition)
+) WITHOUT ROWID;
+"""
+
+
+def prepare(connection: sqlite3.Connection, path: Path, kind: str, version: int, tables: str) -> None:
+    """Make the kit's tables in a new file; refuse a file of another kind or of a newer program."""
+    connection.execute("CREATE TABLE IF NOT EXISTS kit_schema (kind TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT")
+    found = dict(connection.execute("SELECT kind, version FROM kit_schema").fetchall())
+    if not found:
+        for statement in tables.split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO kit_schema VALUES (?, ?)", (kind, version))
+    elif kind not in found:
+        raise WrongFileError(f"{path}: holds a {'/'.join(found)}, not a {kind}; give each a file of its own")
+    elif found[kind] > version:
+        raise WrongFileError(
+            f"{path}: was written by a newer program ({kind} schema {found[kind]}, this one knows {version}); "
+            "upgrade this program"
+        )
+
+
+def declare(connection: sqlite3.Connection, row_format: RowFormat[Any]) -> None:
+    """Make the table of a declared kind of record, and its indexes."""
+    table = row_format.table
+    name, key = quoted(table.name), quoted(table.key)
+    columns = "".join(f"{quoted(column)}, " for column in row_format.columns)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({key} TEXT NOT NULL UNIQUE, {columns}{DOC} BLOB NOT NULL)")
+    for index, unique in _indexes(table.indexes, table.unique):
+        connection.execute(_index(table.name, index, unique=unique))
+
+
+def _indexes(plain: Iterable[tuple[str, ...]], unique: Iterable[tuple[str, ...]]) -> list[tuple[tuple[str, ...], bool]]:
+    return [(index, False) for index in plain] + [(index, True) for index in unique]
+
+
+def _index(table: str, index: tuple[str, ...], *, unique: bool) -> str:
+    """Return the SQL of an index; where a null would never be found by it, it is left out (an update is cheaper)."""
+    sparse = index if unique or len(index) == 1 else ()
+    condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sparse)
+    columns = ", ".join(quoted(column) for column in index)
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    name = quoted(f"{table}_{'unique' if unique else 'by'}_{'_'.join(index)}")
+    return f"CREATE {kind} IF NOT EXISTS {name} ON {quoted(table)} ({columns})" + (condition and f" WHERE {condition}")

@@ -1,0 +1,159 @@
+"""Reading and writing within one transaction. Every method ends without waiting, although the port lets it wait."""
+# ruff: noqa: S608 - only our own words go into SQL; values are always parameters
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, encode, microseconds
+from sagakit.ports import DuplicateError, FencedError, Outgoing, Query, StoredFact, StreamMovedError, Table
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+PARAMETERS_MAX = 500
+
+
+class SqliteReader:
+    """Reads by one connection that is within a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]]) -> None:
+        """Read the tables of these formats."""
+        self._connection = connection
+        self._execute = connection.execute
+        self._formats = formats
+
+    async def load(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
+        form = self._form(table)
+        decode = form.decode
+        found: dict[str, R] = {}
+        for chunk, marks in in_chunks(list(keys)):
+            for key, doc in self._execute(form.load + marks, chunk):
+                found[key] = decode(doc)
+        return found
+
+    async def select(self, table: Table[R], query: Query) -> list[R]:
+        form = self._form(table)
+        decode = form.decode
+        return [decode(doc) for (doc,) in self._execute(*form.select(query))]
+
+    async def count(self, table: Table[R], where: Mapping[str, Any]) -> int:
+        (number,) = self._execute(*self._form(table).count(where)).fetchone()
+        return int(number)
+
+    async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
+        rows = self._execute(
+            "SELECT version, at, body FROM kit_facts WHERE stream=? AND version>? ORDER BY version", (stream, after)
+        )
+        return [StoredFact(stream, version, moment(at), msgspec.Raw(body)) for version, at, body in rows]
+
+    async def progress(self, group: str) -> dict[tuple[str, int], int]:
+        rows = self._execute("SELECT topic, partition, next_offset FROM kit_progress WHERE consumer=?", (group,))
+        return {(topic, partition): next_offset for topic, partition, next_offset in rows}
+
+    def _form(self, table: Table[R]) -> RowFormat[R]:
+        form = self._formats.get(table.name)
+        if form is None:
+            raise LookupError(f"{table.name}: the store was not opened with this table")
+        return form
+
+
+class SqliteTransaction(SqliteReader):
+    """Writes as well."""
+
+    def __init__(self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]]) -> None:
+        """Begin with an empty hand."""
+        super().__init__(connection, formats)
+        self._executemany = connection.executemany
+        self.sent: list[Outgoing] = []
+        self.refused: DuplicateError | None = None
+
+    async def save(self, table: Table[R], records: Iterable[R]) -> None:
+        form = self._form(table)
+        records = list(records)
+        try:
+            self._executemany(form.upsert, form.rows(records))
+        except sqlite3.IntegrityError as error:
+            self.refused = self._refusal(form, records)
+            raise self.refused from error
+
+    async def delete(self, table: Table[R], keys: Iterable[str]) -> None:
+        self._executemany(self._form(table).remove, [(key,) for key in keys])
+
+    async def claim(self, message_ids: Sequence[str], at: datetime) -> set[str]:
+        time = microseconds(at)
+        ids = list(dict.fromkeys(message_ids))
+        known: set[str] = set()
+        for chunk, marks in in_chunks(ids):
+            known.update(
+                key for (key,) in self._execute(f"SELECT message_id FROM kit_claims WHERE message_id IN {marks}", chunk)
+            )
+        fresh = [key for key in ids if key not in known]
+        self._executemany("INSERT INTO kit_claims (message_id, at) VALUES (?, ?)", [(key, time) for key in fresh])
+        return set(fresh)
+
+    async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
+        (version,) = self._execute(
+            "SELECT coalesce(max(version), 0) FROM kit_facts WHERE stream=?", (stream,)
+        ).fetchone()
+        if version != expected:
+            raise StreamMovedError(f"{stream}: expected version {expected}, found {version}")
+        time = microseconds(at)
+        self._executemany(
+            "INSERT INTO kit_facts (stream, version, at, body) VALUES (?, ?, ?, ?)",
+            [(stream, version, time, bytes(body)) for version, body in enumerate(facts, expected + 1)],
+        )
+
+    async def advance(self, group: str, topic: str, partition: int, expected: int, next_offset: int) -> None:
+        place = (group, topic, partition)
+        row = self._execute(
+            "SELECT next_offset FROM kit_progress WHERE consumer=? AND topic=? AND partition=?", place
+        ).fetchone()
+        found = row[0] if row else 0
+        if found != expected:
+            raise FencedError(f"{group} at {topic}-{partition}: expected offset {expected}, found {found}")
+        self._execute("INSERT OR REPLACE INTO kit_progress VALUES (?, ?, ?, ?)", (*place, next_offset))
+
+    async def send(self, messages: Iterable[Outgoing]) -> None:
+        self.sent += messages
+
+    def finish(self) -> None:
+        """Write what was kept back. What was refused stays refused, also when the work went on regardless."""
+        if self.refused is not None:
+            raise self.refused
+        if self.sent:
+            self._executemany(
+                "INSERT INTO kit_outbox (topic, message) VALUES (?, ?)",
+                [(out.topic, encode(out.message)) for out in self.sent],
+            )
+
+    def _refusal(self, form: RowFormat[R], records: Sequence[R]) -> DuplicateError:
+        """Return the first record whose values another one holds: those before it are written, so it was refused."""
+        for record in records:
+            key = getattr(record, form.table.key)
+            for index in form.table.unique:
+                values = [as_column(getattr(record, name)) for name in index]
+                if None not in values and self._execute(form.holder(index), (*values, key)).fetchone():
+                    return DuplicateError(index, key)
+        raise AssertionError(f"{form.table.name}: SQLite refused a record, but no unique index did")
+
+
+def moment(time: int) -> datetime:
+    """Return the aware moment of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=time)
+
+
+def in_chunks(keys: list[str]) -> list[tuple[list[str], str]]:
+    """Return the keys in groups, each with its `(?,?,…)`; few different texts, by repeating the last key."""
+    chunks = []
+    for start in range(0, len(keys), PARAMETERS_MAX):
+        chunk = keys[start : start + PARAMETERS_MAX]
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += [chunk[-1]] * (size - len(chunk))
+        chunks.append((chunk, _MARKS[size]))
+    return chunks
+
+
+_MARKS = {1 << power: f"({','.join('?' * (1 << power))})" for power in range(10)}
