@@ -12,8 +12,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from sagakit.core.messages import Message
-
 R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
 
@@ -80,12 +78,27 @@ class StoredFact(msgspec.Struct, frozen=True):
     body: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message on its way out: where it goes and what it is. The message's saga id is its key."""
+class Draft(msgspec.Struct, frozen=True):
+    """A record before the log has given it an offset. `key` decides the partition, as Kafka's default partitioner does.
+
+    `headers` is a JSON object, still encoded, whose values are text (or numbers that stand for their text).
+    """
 
     topic: str
-    message: Message
+    key: str | None
+    headers: bytes
+    value: bytes
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What the log holds: bytes with a key and headers (as in `Draft`), at one offset of one partition of a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    headers: bytes
+    value: bytes
 
 
 class Reader(Protocol):
@@ -137,8 +150,8 @@ class Transaction(Reader, Protocol):
             FencedError: when the stored progress is not `expected`: somebody else handled this partition meanwhile.
         """
 
-    async def send(self, messages: Iterable[Outgoing]) -> None:
-        """Leave messages in the outbox, in this order; the relay publishes them at least once, in order per key."""
+    async def send(self, drafts: Iterable[Draft]) -> None:
+        """Leave records in the outbox, in this order; the relay publishes them at least once, in order per key."""
 
 
 class DuplicateError(Exception):
@@ -152,11 +165,10 @@ class DuplicateError(Exception):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True):
-    """One message waiting to be published; `position` grows in the order of commits."""
+    """One record waiting to be published; `position` grows in the order of commits."""
 
     position: int
-    topic: str
-    message: Message
+    draft: Draft
 
 
 class Store(Protocol):
@@ -192,28 +204,6 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of the database; waits for the works that have begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the log holds: bytes with a key and headers, at one offset of one partition of a topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: str | None
-    headers: Mapping[str, str]
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A record before the log has given it an offset; `key` decides the partition as Kafka's default partitioner does."""
-
-    topic: str
-    key: str | None
-    headers: Mapping[str, str]
-    value: bytes
 
 
 class Membership(Protocol):

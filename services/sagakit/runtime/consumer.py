@@ -20,14 +20,15 @@ from sagakit.ports import (
     FencedError,
     Log,
     Membership,
-    Outgoing,
+    Draft,
     Record,
     Store,
     StoreUnavailableError,
     Transaction,
 )
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.wire import message_type, parse
+from sagakit.runtime.topics import dead_letter_topic
+from sagakit.runtime.wire import draft, headers_of, message_type, parse
 
 BATCH_RECORDS_MAX = 1000
 log_lines = logging.getLogger(__name__)
@@ -198,28 +199,38 @@ class Consumer:
         self._positions[at] = record.offset + 1
         self.counts["dead letters"] += 1
 
-    def _dead_letter(self, record: Record, reason: str, error: str, now: datetime) -> Outgoing:
+    def _dead_letter(self, record: Record, reason: str, error: str, now: datetime) -> Draft:
         return dead_letter(self._service, record, reason, error, now)
 
 
-def dead_letter(service: str, record: Record, reason: str, error: str, now: datetime) -> Outgoing:
-    """Return the dead letter of a record, for the service's dead-letter topic. Bytes that are no UTF-8 are escaped."""
+def dead_letter(service: str, record: Record, reason: str, error: str, now: datetime) -> Draft:
+    """Return the dead letter of a record, for the service's dead-letter topic."""
+    return draft(dead_letter_topic(service), _letter(service, record, reason, error, now, _where(record)))
+
+
+def dead_message(service: str, message: Message, topic: str, reason: str, error: str, now: datetime) -> Draft:
+    """Return the dead letter of a message that was read and is not in the log's hands any more: its offset is -1."""
+    lost = draft(topic, message)
+    record = Record(topic, -1, -1, lost.key, lost.headers, lost.value)
+    return draft(dead_letter_topic(service), _letter(service, record, reason, error, now, message.id))
+
+
+def _letter(service: str, record: Record, reason: str, error: str, now: datetime, origin: str) -> Message:
+    """Return the dead letter as a message; bytes that are no UTF-8 are escaped. `origin` makes its id its own."""
+    headers = headers_of(record)
     value = record.value.decode("utf-8", "backslashreplace")
-    data = DeadLetterData(
-        reason, error, record.topic, record.partition, record.offset, record.key, dict(record.headers), value
-    )
-    saga_id = record.headers.get("ce_sagaid") or record.key or "unknown"
-    message = Message(
-        id=message_id(saga_id, _where(record), f"{service}.{DEAD_LETTER}"),
+    data = DeadLetterData(reason, error, record.topic, record.partition, record.offset, record.key, headers, value)
+    saga_id = headers.get("ce_sagaid") or record.key or "unknown"
+    return Message(
+        id=message_id(saga_id, origin, f"{service}.{DEAD_LETTER}"),
         type=DEAD_LETTER,
         source=service,
         time=now,
         saga_id=saga_id,
-        correlation_id=record.headers.get("ce_correlationid") or saga_id,
-        causation_id=record.headers.get("ce_id") or "",
+        correlation_id=headers.get("ce_correlationid") or saga_id,
+        causation_id=headers.get("ce_id") or "",
         data=encode_data(data),
     )
-    return Outgoing(f"{service}.dlq", message)
 
 
 def _where(record: Record) -> str:

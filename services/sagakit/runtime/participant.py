@@ -31,11 +31,12 @@ from sagakit.core.part import (
     put_off,
 )
 from sagakit.core.reactions import Share, share
-from sagakit.ports import Clock, Outgoing, Query, Store, Table, Transaction
+from sagakit.ports import Clock, Draft, Query, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.parking import PARKED, ParkedMessage, anything_parked, parked, release
 from sagakit.runtime.topics import SAGAS_EVENTS
+from sagakit.runtime.wire import draft
 
 CALL_SECONDS_MAX = 10
 """How long an outside call may be under way before somebody else may ask again (with the same idempotency key)."""
@@ -176,7 +177,7 @@ class _Turn:
         self._parts: dict[str, Part] = {}
         self._changed: dict[str, Part] = {}
         self._todo: list[tuple[str, Todo]] = []
-        self._out: list[Outgoing] = []
+        self._out: list[Draft] = []
         self.intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
 
     async def hear(self, messages: Sequence[Message]) -> None:
@@ -331,7 +332,7 @@ class _Turn:
             traceparent=part.traceparent,
             data=data,
         )
-        self._out.append(Outgoing(known.saga.participant(self._its.name).events_topic, message))
+        self._out.append(draft(known.saga.participant(self._its.name).events_topic, message))
 
     async def _unpark(self, saga_id: str, to_park: list[ParkedMessage]) -> list[Message]:
         held = [entry for entry in to_park if entry.waits_for == saga_id]

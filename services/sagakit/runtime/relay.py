@@ -4,7 +4,6 @@ from collections import Counter
 
 from sagakit.ports import Log, Store
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.wire import draft
 
 BATCH_MESSAGES_MAX = 2000
 
@@ -25,7 +24,7 @@ class Relay:
         if not entries:
             return False
         failpoint("relay.before_publish")
-        await self._log.publish([draft(entry.topic, entry.message) for entry in entries])
+        await self._log.publish([entry.draft for entry in entries])
         failpoint("relay.after_publish")
         await self._store.published([entry.position for entry in entries])
         failpoint("relay.after_mark")

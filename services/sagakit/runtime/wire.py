@@ -3,106 +3,106 @@
 Extensions carry the saga (`ce_sagaid`, `ce_sagamode`, …); `traceparent` travels under its own W3C name.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
 
 import msgspec
 
 from sagakit.core.contracts import UnreadableError
-from sagakit.core.messages import Message, Mode
+from sagakit.core.messages import CONTENT_TYPE, SPEC_VERSION, Envelope, Message
 from sagakit.ports import Draft, Record
 
-CONTENT_TYPE = "application/json"
-SPEC_VERSION = "1.0"
 VALUE_BYTES_MAX = 262_144
+HEADER_BYTES_MAX = 32_768
 
-
-class _Envelope(msgspec.Struct, frozen=True):
-    ce_id: str
-    ce_type: str
-    ce_source: str
-    ce_specversion: str
-    ce_time: datetime
-    ce_sagaid: str
-    ce_correlationid: str
-    ce_causationid: str = ""
-    ce_sagamode: Mode = Mode.CHOREOGRAPHY
-    ce_sagadefinition: str = ""
-    ce_dataversion: int = 1
-    ce_attempt: int = 0
-    ce_deadline: datetime | None = None
-    traceparent: str | None = None
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Envelope, strict=False).decode
+_type_in = re.compile(rb'"ce_type":"([^"\\\\]{1,200})"').search
 
 
 def draft(topic: str, message: Message) -> Draft:
     """Return the message as the log takes it, keyed by its saga."""
-    headers = {
-        "ce_specversion": SPEC_VERSION,
-        "content-type": CONTENT_TYPE,
-        "ce_id": message.id,
-        "ce_type": message.type,
-        "ce_source": message.source,
-        "ce_time": message.time.isoformat(),
-        "ce_sagaid": message.saga_id,
-        "ce_sagamode": message.mode.value,
-        "ce_sagadefinition": message.definition,
-        "ce_correlationid": message.correlation_id,
-        "ce_causationid": message.causation_id,
-        "ce_dataversion": str(message.data_version),
-    }
-    if message.attempt:
-        headers["ce_attempt"] = str(message.attempt)
-    if message.deadline is not None:
-        headers["ce_deadline"] = message.deadline.isoformat()
-    if message.traceparent is not None:
-        headers["traceparent"] = message.traceparent
-    return Draft(topic, message.saga_id, headers, bytes(message.data))
+    m = message
+    envelope = Envelope(
+        type=m.type,
+        id=m.id,
+        source=m.source,
+        time=m.time,
+        saga_id=m.saga_id,
+        correlation_id=m.correlation_id,
+        causation_id=m.causation_id,
+        mode=m.mode,
+        definition=m.definition,
+        attempt=m.attempt,
+        data_version=m.data_version,
+        deadline=m.deadline,
+        traceparent=m.traceparent,
+        spec_version=SPEC_VERSION,
+        content_type=CONTENT_TYPE,
+    )
+    return Draft(topic, m.saga_id, _encode(envelope), m.data)
 
 
 def message_type(record: Record) -> str | None:
-    """Return the type of the message in the record, without reading the rest."""
-    return record.headers.get("ce_type")
+    """Return the type of the message in the record, without reading the rest; None when it has none."""
+    found = _type_in(record.headers)
+    return found.group(1).decode("utf-8", "replace") if found else None
 
 
 def parse(record: Record) -> Message:
-    """Return the message in the record; its body is checked to be JSON, not what it says.
+    """Return the message in the record; its body is checked to be JSON only so far that it is an object.
 
     Raises:
         UnreadableError: when headers are missing or malformed, or the body is no JSON object.
     """
-    envelope = _envelope(record.headers)
-    if record.key != envelope.ce_sagaid:
-        text = f"key {record.key!r} is not the saga id {envelope.ce_sagaid!r}: order per saga would be lost"
+    e = _envelope(record.headers)
+    if record.key != e.saga_id:
+        text = f"key {record.key!r} is not the saga id {e.saga_id!r}: order per saga would be lost"
         raise UnreadableError(text)
     return Message(
-        id=envelope.ce_id,
-        type=envelope.ce_type,
-        source=envelope.ce_source,
-        time=envelope.ce_time,
-        saga_id=envelope.ce_sagaid,
-        correlation_id=envelope.ce_correlationid,
-        causation_id=envelope.ce_causationid,
-        mode=envelope.ce_sagamode,
-        definition=envelope.ce_sagadefinition,
-        attempt=envelope.ce_attempt,
-        data_version=envelope.ce_dataversion,
-        deadline=envelope.ce_deadline,
-        traceparent=envelope.traceparent,
+        type=e.type,
+        id=e.id,
+        source=e.source,
+        time=e.time,
+        saga_id=e.saga_id,
+        correlation_id=e.correlation_id,
+        causation_id=e.causation_id,
+        mode=e.mode,
+        definition=e.definition,
+        attempt=e.attempt,
+        data_version=e.data_version,
+        deadline=e.deadline,
+        traceparent=e.traceparent,
         data=_body(record.value),
     )
 
 
-def _envelope(headers: Mapping[str, str]) -> _Envelope:
+def headers_of(record: Record) -> dict[str, str]:
+    """Return the headers as text, whatever they are."""
     try:
-        envelope = msgspec.convert(headers, _Envelope, strict=False)
-    except msgspec.ValidationError as error:
+        found = msgspec.json.decode(record.headers, type=dict[str, msgspec.Raw])
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return {}
+    return {name: _text(value) for name, value in found.items()}
+
+
+def _text(value: msgspec.Raw) -> str:
+    text = bytes(value)
+    return str(msgspec.json.decode(text)) if text.startswith(b'"') else text.decode()
+
+
+def _envelope(headers: bytes) -> Envelope:
+    if len(headers) > HEADER_BYTES_MAX:
+        text = f"the headers have {len(headers)} bytes; at most {HEADER_BYTES_MAX} are allowed"
+        raise UnreadableError(text)
+    try:
+        envelope = _decode(headers)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
         text = f"headers: {error}"
         raise UnreadableError(text) from error
-    if envelope.ce_specversion != SPEC_VERSION:
-        text = f"ce_specversion {envelope.ce_specversion!r}: only CloudEvents {SPEC_VERSION} is understood"
+    if envelope.spec_version != SPEC_VERSION:
+        text = f"ce_specversion {envelope.spec_version!r}: only CloudEvents {SPEC_VERSION} is understood"
         raise UnreadableError(text)
-    times = (envelope.ce_time, envelope.ce_deadline)
-    if any(time is not None and time.tzinfo is None for time in times):
+    if envelope.time.tzinfo is None or (envelope.deadline is not None and envelope.deadline.tzinfo is None):
         text = "ce_time and ce_deadline need an offset from UTC"
         raise UnreadableError(text)
     return envelope

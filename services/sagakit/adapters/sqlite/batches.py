@@ -27,7 +27,7 @@ class NewBatch(NamedTuple):
 
 class _Kept(msgspec.Struct, array_like=True, frozen=True, gc=False):
     key: str | None
-    headers: dict[str, str]
+    headers: bytes
     value: bytes
 
 

@@ -17,7 +17,9 @@ CREATE TABLE kit_progress (
     consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
     PRIMARY KEY (consumer, topic, partition)
 ) WITHOUT ROWID;
-CREATE TABLE kit_outbox (position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, message BLOB NOT NULL);
+CREATE TABLE kit_outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT, headers BLOB NOT NULL, value BLOB NOT NULL
+);
 """
 LOG_VERSION = 1
 LOG = """

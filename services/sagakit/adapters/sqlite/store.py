@@ -6,15 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import msgspec
-
 from sagakit.adapters.sqlite.connection import DatabaseFile, Synchronous
 from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, declare, prepare
 from sagakit.adapters.sqlite.tables import RowFormat, microseconds
 from sagakit.adapters.sqlite.transaction import SqliteReader, SqliteTransaction
 from sagakit.adapters.sqlite.writer import Writer
-from sagakit.core.messages import Message
-from sagakit.ports import OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
+from sagakit.ports import Draft, OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
 
 T = TypeVar("T")
 
@@ -28,7 +25,6 @@ class SqliteStore:
         """Open the file, and make it when it is missing."""
         self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous)
         self._formats = {table.name: RowFormat(table) for table in tables}
-        self._decode_message = msgspec.json.Decoder(Message).decode
         self._wakes: list[Callable[[], None]] = []
         self._sent = False
         try:
@@ -59,9 +55,8 @@ class SqliteStore:
             raise self._file.error(error) from error
 
     async def outbox(self, limit: int) -> list[OutboxEntry]:
-        rows = self._read("SELECT position, topic, message FROM kit_outbox ORDER BY position LIMIT ?", (limit,))
-        decode = self._decode_message
-        return [OutboxEntry(position, topic, decode(message)) for position, topic, message in rows]
+        rows = self._read("SELECT position, topic, key, headers, value FROM kit_outbox ORDER BY position LIMIT ?", (limit,))
+        return [OutboxEntry(position, Draft(*draft)) for position, *draft in rows]
 
     async def published(self, positions: Sequence[int]) -> None:
         ranges = contiguous(positions)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, encode, microseconds
-from sagakit.ports import DuplicateError, FencedError, Outgoing, Query, StoredFact, StreamMovedError, Table
+from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, microseconds
+from sagakit.ports import DuplicateError, FencedError, Draft, Query, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -67,7 +67,7 @@ class SqliteTransaction(SqliteReader):
         """Begin with an empty hand."""
         super().__init__(connection, formats)
         self._executemany = connection.executemany
-        self.sent: list[Outgoing] = []
+        self.sent: list[Draft] = []
         self.refused: DuplicateError | None = None
 
     async def save(self, table: Table[R], records: Iterable[R]) -> None:
@@ -116,8 +116,8 @@ class SqliteTransaction(SqliteReader):
             raise FencedError(f"{group} at {topic}-{partition}: expected offset {expected}, found {found}")
         self._execute("INSERT OR REPLACE INTO kit_progress VALUES (?, ?, ?, ?)", (*place, next_offset))
 
-    async def send(self, messages: Iterable[Outgoing]) -> None:
-        self.sent += messages
+    async def send(self, drafts: Iterable[Draft]) -> None:
+        self.sent += drafts
 
     def finish(self) -> None:
         """Write what was kept back. What was refused stays refused, also when the work went on regardless."""
@@ -125,8 +125,8 @@ class SqliteTransaction(SqliteReader):
             raise self.refused
         if self.sent:
             self._executemany(
-                "INSERT INTO kit_outbox (topic, message) VALUES (?, ?)",
-                [(out.topic, encode(out.message)) for out in self.sent],
+                "INSERT INTO kit_outbox (topic, key, headers, value) VALUES (?, ?, ?, ?)",
+                [(out.topic, out.key, out.headers, out.value) for out in self.sent],
             )
 
     def _refusal(self, form: RowFormat[R], records: Sequence[R]) -> DuplicateError:
