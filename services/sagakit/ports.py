@@ -57,7 +57,8 @@ class Query:
 
     `at_least` and `below` bound the attribute `by`; records whose `by` is None are never selected when `by` is given.
     `after` is the (`by` value, key) of the last record of the page before: the next page begins behind it. Ties are
-    ordered by key. Every attribute named must belong to one index of the table, `where` first, then `by`.
+    ordered by key, ascending in both directions; without `by`, the order is that of the keys. The attributes named must
+    be the first ones of one index of the table: those of `where` in any order, then `by`.
     """
 
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +68,14 @@ class Query:
     below: Any = None
     after: tuple[Any, str] | None = None
     limit: int = 100
+
+    def check(self, table: Table[Any]) -> None:
+        """Raise ValueError when no index of the table serves this query."""
+        names = self.where.keys() if self.by is None else {*self.where, self.by}
+        for index in ((), *table.indexes, *table.unique):
+            if names == set(index[: len(names)]) and self.by in (None, *index[len(names) - 1 : len(names)]):
+                return
+        raise ValueError(f"{table.name}: no index begins with {', '.join((*self.where, *filter(None, [self.by])))}")
 
 
 class StoredFact(msgspec.Struct, frozen=True):

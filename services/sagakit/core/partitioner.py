@@ -1,5 +1,6 @@
-"""Which partition a key belongs to: the same that every Kafka client chooses, so that both logs order alike."""
+"""Which partition a key belongs to, and which member a partition: the same that Kafka's clients choose."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 
@@ -30,3 +31,13 @@ def murmur2(key: bytes) -> int:
 def partition_of(key: str, partitions: int) -> int:
     """Return the partition of a key among so many, as Kafka's default partitioner chooses it."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def range_share(members: Sequence[str], member: str, partitions: int) -> frozenset[int]:
+    """Return the member's range of partitions; the first members have one more when it does not divide evenly."""
+    if member not in members:
+        return frozenset()
+    index = members.index(member)
+    each, more = divmod(partitions, len(members))
+    first = index * each + min(index, more)
+    return frozenset(range(first, first + each + (index < more)))

@@ -40,7 +40,8 @@ def batches(drafts: Iterable[Draft], partitions: int, keyless: Callable[[], int]
     by_place: dict[Place, list[object]] = defaultdict(list)
     for draft in drafts:
         partition = keyless() if draft.key is None else partition_of(draft.key, partitions)
-        by_place[draft.topic, partition].append((draft.key, draft.headers, draft.value))
+        value = bytes(draft.value)  # may be a `msgspec.Raw`, whose JSON would be taken for msgpack
+        by_place[draft.topic, partition].append((draft.key, draft.headers, value))
     return [
         NewBatch(topic, partition, len(chunk), _encode(chunk))
         for (topic, partition), kept in by_place.items()

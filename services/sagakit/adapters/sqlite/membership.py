@@ -5,9 +5,10 @@ next asks for its assignment, and only then the other one takes it. A dead holde
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sagakit.adapters.sqlite.writer import Writer
+from sagakit.core.partitioner import range_share
 
 LEASE_SECONDS = 10.0
 LOOKS_PER_LEASE = 50
@@ -119,13 +120,3 @@ class SqliteMembership:
         rows = connection.execute("SELECT member FROM kit_members WHERE consumer=? ORDER BY member", (self._group,))
         members = [member for (member,) in rows]
         return range_share(members, self._member, self._partitions)
-
-
-def range_share(members: Sequence[str], member: str, partitions: int) -> frozenset[int]:
-    """Return the member's range of partitions; the first members have one more when it does not divide evenly."""
-    if member not in members:
-        return frozenset()
-    index = members.index(member)
-    each, more = divmod(partitions, len(members))
-    first = index * each + min(index, more)
-    return frozenset(range(first, first + each + (index < more)))

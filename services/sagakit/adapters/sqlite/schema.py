@@ -18,7 +18,8 @@ CREATE TABLE kit_progress (
     PRIMARY KEY (consumer, topic, partition)
 ) WITHOUT ROWID;
 CREATE TABLE kit_outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT, headers BLOB NOT NULL, value BLOB NOT NULL
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL, key TEXT, headers BLOB NOT NULL, value BLOB NOT NULL
 );
 """
 LOG_VERSION = 1

@@ -55,7 +55,9 @@ class SqliteStore:
             raise self._file.error(error) from error
 
     async def outbox(self, limit: int) -> list[OutboxEntry]:
-        rows = self._read("SELECT position, topic, key, headers, value FROM kit_outbox ORDER BY position LIMIT ?", (limit,))
+        rows = self._read(
+            "SELECT position, topic, key, headers, value FROM kit_outbox ORDER BY position LIMIT ?", (limit,)
+        )
         return [OutboxEntry(position, Draft(*draft)) for position, *draft in rows]
 
     async def published(self, positions: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, microseconds
-from sagakit.ports import DuplicateError, FencedError, Draft, Query, StoredFact, StreamMovedError, Table
+from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
 
