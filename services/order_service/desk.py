@@ -1,47 +1,42 @@
 """The order desk: places orders, by HTTP or by message, and keeps the read model in step with the facts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
-from order_service.domain import (
-    NAME,
-    InvalidOrderError,
-    OrderRequest,
-    OrderView,
-    fingerprint,
-    started,
-    status_of,
-)
+from order_service.domain import NAME, InvalidOrderError, Opening, OrderRequest, OrderView, opening, status_of
 from sagakit.core.definition import Saga
-from sagakit.core.facts import SagaStarted
-from sagakit.core.messages import Message
+from sagakit.core.messages import Message, is_traceparent
 from sagakit.core.state import SagaState
-from sagakit.ports import Query, Table, Transaction
-from sagakit.runtime.consumer import PermanentError
+from sagakit.ports import Draft, Table, Transaction
+from sagakit.runtime.consumer import dead_message
 from sagakit.runtime.topics import commands_topic
-from sagakit.runtime.tracker import SAGAS, Change, Speech, StartSaga, Tracker
+from sagakit.runtime.tracker import CORRELATIONS, SAGAS, Change, Speech, StartSaga, Tracker
 from shop_contracts.catalogue import SHOP
-from shop_contracts.messages import OrderCancelled, OrderConfirmed, OrderCreated
-from shop_contracts.money import to_minor
+from shop_contracts.messages import OrderCancelled, OrderConfirmed
 from shop_contracts.order_saga import ORDER_SAGA
 
 ORDERS = Table("orders", OrderView, "order_id", (("status", "created_at"), ("user_id", "status", "created_at")))
 
-_decode_created = msgspec.json.Decoder(OrderCreated).decode
+_decode_request = msgspec.json.Decoder(OrderRequest).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One order to place: its id, what is ordered, and the message it came by, if it did."""
+    """One order to place: its id, how it opens, and the message it came by, if it did.
+
+    `chosen` tells that somebody else chose the id, so that it may be in use as another saga's correlation id.
+    """
 
     order_id: str
-    request: OrderRequest
-    traceparent: str | None = None
+    opening: Opening
     causation_id: str = ""
+    chosen: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +55,15 @@ class Taken:
     rule: str
 
 
-Placing = Placed | Taken | InvalidOrderError
+Placing = Placed | Taken
 
 
 class OrderSpeech:
     """The order service's words."""
 
-    _commands = {contract.type: msgspec.json.Decoder(contract.data) for contract in SHOP.by_type.values()}
+    _commands: ClassVar[dict[str, msgspec.json.Decoder[msgspec.Struct]]] = {
+        kind: msgspec.json.Decoder(contract.data) for kind, contract in SHOP.by_type.items()
+    }
 
     def completed(self, state: SagaState, at: datetime) -> OrderConfirmed:
         """Return the confirmation."""
@@ -91,67 +88,68 @@ class OrderDesk:
 
     def __init__(self, tracker: Tracker, saga: Saga = ORDER_SAGA) -> None:
         """Begin orders with `tracker`."""
+        self.saga = saga
         self._tracker = tracker
-        self._saga = saga
 
     async def place(self, transaction: Transaction, placements: Sequence[Placement], now: datetime) -> list[Placing]:
-        """Place each order for itself; what breaks a rule or clashes is answered, and nothing of it stored."""
+        """Place each order for itself; what clashes with another order is answered, and nothing of it stored."""
         known = await transaction.load(ORDERS, [placement.order_id for placement in placements])
         taken = await self._correlations(transaction, placements)
         starts: list[StartSaga] = []
-        results: list[Placing | None] = []
+        results: list[Placing] = []
         for placement in placements:
-            result = self._judge(placement, known, taken)
+            result = _judge(placement, known, taken)
             if result is None:
-                try:
-                    fact = started(self._saga, placement.order_id, placement.request, now, placement.traceparent)
-                except InvalidOrderError as error:
-                    result = error
-                else:
-                    starts.append(StartSaga(saga_id=placement.order_id, fact=fact, causation_id=placement.causation_id))
-                    known[placement.order_id] = _view(placement.order_id, fact, placement.request)
-                    taken[fact.correlation_id] = placement.order_id
+                opening = placement.opening
+                starts.append(
+                    StartSaga(saga_id=placement.order_id, fact=opening.fact, causation_id=placement.causation_id)
+                )
+                known[placement.order_id] = opening.row
+                taken |= {placement.order_id: placement.order_id, opening.fact.correlation_id: placement.order_id}
+                result = Placed(opening.row, replayed=False)
             results.append(result)
-        await self._tracker.start(transaction, starts, now)
-        await transaction.save(ORDERS, [known[start.saga_id] for start in starts])
-        return [
-            result if result is not None else Placed(known[placement.order_id], replayed=False)
-            for result, placement in zip(results, placements, strict=True)
-        ]
-
-    def _judge(self, placement: Placement, known: dict[str, OrderView], taken: dict[str, str]) -> Placing | None:
-        """Return what is known about the placement already, if anything is."""
-        order = known.get(placement.order_id)
-        if order is not None:
-            if order.fingerprint == fingerprint(placement.request):
-                return Placed(order, replayed=True)
-            return Taken("Idempotency-Key", "was used before, for another order")
-        correlation_id = placement.request.correlation_id or placement.order_id
-        if taken.get(correlation_id, placement.order_id) != placement.order_id:
-            return Taken("/correlationId", f"{correlation_id!r} belongs to another saga")
-        return None
+        if starts:
+            await self._tracker.start(transaction, starts, now)
+            await transaction.save(ORDERS, [known[start.saga_id] for start in starts])
+        return results
 
     async def _correlations(self, transaction: Transaction, placements: Sequence[Placement]) -> dict[str, str]:
-        """Return which of the wished correlation ids belong to a saga, as its id or as its correlation id."""
-        wished = {p.request.correlation_id for p in placements if p.request.correlation_id}
+        """Return which of the ids and wished correlation ids belong to a saga, as its id or as its correlation id."""
+        wished = {fact.correlation_id for p in placements if (fact := p.opening.fact).correlation_id != p.order_id}
         taken: dict[str, str] = {}
         if wished:
-            taken = dict.fromkeys(await transaction.load(SAGAS, wished), "")
-            taken = {correlation_id: correlation_id for correlation_id in taken}
-        for correlation_id in wished:
-            found = await transaction.select(SAGAS, Query(where={"own_correlation_id": correlation_id}, limit=1))
-            if found:
-                taken[correlation_id] = found[0].saga_id
+            taken = {saga_id: saga_id for saga_id in await transaction.load(SAGAS, wished)}
+        asked = wished | {p.order_id for p in placements if p.chosen}
+        if asked:
+            owners = await transaction.load(CORRELATIONS, asked)
+            taken |= {correlation_id: owner.saga_id for correlation_id, owner in owners.items()}
         return taken
 
 
+def _judge(placement: Placement, known: dict[str, OrderView], taken: dict[str, str]) -> Placing | None:
+    """Return what is known about the placement already, if anything is."""
+    order = known.get(placement.order_id)
+    if order is not None:
+        if order.fingerprint == placement.opening.row.fingerprint:
+            return Placed(order, replayed=True)
+        return Taken("Idempotency-Key", "was used before, for another order")
+    for name in (placement.opening.fact.correlation_id, placement.order_id):
+        if taken.get(name, placement.order_id) != placement.order_id:
+            return Taken("/correlationId", f"{name!r} belongs to another saga")
+    return None
+
+
 class CreateOrders:
-    """Hears `CreateOrder` on the service's commands and does what POST /orders does; a refusal is a dead letter."""
+    """Hears `CreateOrder` on the service's commands and does what POST /orders does.
+
+    What breaks a rule or clashes is a dead letter of its own; the others of its batch are placed.
+    """
 
     topics = frozenset({commands_topic("order")})
 
     def __init__(self, desk: OrderDesk) -> None:
         """Place what is asked at `desk`."""
+        self.counts: Counter[str] = Counter()
         self._desk = desk
 
     def wants(self, message_type: str) -> bool:
@@ -160,17 +158,38 @@ class CreateOrders:
 
     async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
         """Place the orders under the saga ids of their messages; the same again changes nothing."""
-        placements = [_placement(message) for message in messages]
-        for placement, result in zip(placements, await self._desk.place(transaction, placements, now), strict=True):
-            if isinstance(result, Taken | InvalidOrderError):
-                text = f"order {placement.order_id}: {result.field}: {result.rule}"
-                raise PermanentError(text)
+        asked: list[Message] = []
+        placements: list[Placement] = []
+        dead: list[Draft] = []
+        for message in messages:
+            try:
+                placements.append(self._placement(message, now))
+                asked.append(message)
+            except (msgspec.ValidationError, msgspec.DecodeError, InvalidOrderError) as error:
+                dead.append(self._bury(message, str(error), now))
+        for message, result in zip(asked, await self._desk.place(transaction, placements, now), strict=True):
+            if isinstance(result, Taken):
+                dead.append(self._bury(message, f"{result.field}: {result.rule}", now))
+        if dead:
+            self.counts["dead letters"] += len(dead)
+            await transaction.send(dead)
 
     def committed(self) -> None:
         """Nothing waits for the commit."""
 
     def failed(self) -> None:
         """Nothing was kept outside the transaction."""
+
+    def _placement(self, message: Message, now: datetime) -> Placement:
+        if not NAME.fullmatch(message.saga_id):
+            raise InvalidOrderError("/sagaId", "1 to 50 characters of A-Z a-z 0-9 . _ -")
+        request = _decode_request(message.data)
+        traceparent = message.traceparent if is_traceparent(message.traceparent) else None
+        opened = opening(self._desk.saga, message.saga_id, request, now, traceparent)
+        return Placement(message.saga_id, opened, message.id)
+
+    def _bury(self, message: Message, error: str, now: datetime) -> Draft:
+        return dead_message("order", message, commands_topic("order"), "refused", error, now)
 
 
 async def project(transaction: Transaction, changes: Sequence[Change]) -> None:
@@ -191,31 +210,3 @@ def apply_end(row: OrderView, state: SagaState) -> OrderView:
         cancellation_reason=state.reason,
         ended_at=state.ended_at,
     )
-
-
-def _view(order_id: str, fact: SagaStarted, request: OrderRequest) -> OrderView:
-    order = _decode_created(fact.input)
-    return OrderView(
-        order_id=order_id,
-        user_id=order.user_id,
-        status="pending",
-        total_minor=to_minor(order.total, order.currency),
-        currency=order.currency,
-        created_at=fact.at,
-        mode=fact.mode,
-        correlation_id=fact.correlation_id,
-        fingerprint=fingerprint(request),
-        version=1,
-    )
-
-
-def _placement(message: Message) -> Placement:
-    """Return the order that a message places."""
-    try:
-        request = msgspec.json.decode(message.data, type=OrderRequest)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise PermanentError(str(error)) from error
-    if not NAME.fullmatch(message.saga_id):
-        text = f"saga id {message.saga_id!r}: 1 to 50 characters of A-Z a-z 0-9 . _ -"
-        raise PermanentError(text)
-    return Placement(message.saga_id, request, message.traceparent, message.id)

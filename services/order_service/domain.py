@@ -14,25 +14,24 @@ from sagakit.core.definition import Saga
 from sagakit.core.facts import Phase, SagaStarted
 from sagakit.core.messages import Mode, name_based_id
 from shop_contracts.messages import Item, OrderCreated, RefundMethod
-from shop_contracts.money import DEFAULT_CURRENCY, MoneyError, to_major, to_minor
+from shop_contracts.money import AMOUNT_MINOR_MAX, DEFAULT_CURRENCY, MoneyError, exponent, to_major, to_minor
 
 LINES_MAX = 100
 QUANTITY_MAX = 1_000_000
 TIMEOUT_SECONDS_MAX = 604_800
 NAME = re.compile(r"[A-Za-z0-9._-]{1,50}", re.ASCII)
 TEXT_LENGTH_MAX = 100
+TOTAL_MINOR_MAX = AMOUNT_MINOR_MAX
 
 
-@dataclass(frozen=True, slots=True)
 class InvalidOrderError(Exception):
     """The order breaks a rule. `field` is where (a JSON pointer), `rule` what; correct it and place it again."""
 
-    field: str
-    rule: str
-
-    def __str__(self) -> str:
+    def __init__(self, field: str, rule: str) -> None:
         """Say both in one line."""
-        return f"{self.field}: {self.rule}"
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
 
 
 class OrderLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -72,31 +71,35 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An order that keeps every rule: the fact its saga begins with, and its row in the read model."""
+
+    fact: SagaStarted
+    row: OrderView
+
+
 def fingerprint(request: OrderRequest) -> str:
     """Return what two requests share exactly when they order the same."""
     return sha256(encode_data(request)).hexdigest()[:32]
 
 
 def keyed_order_id(user_id: str, key: str) -> str:
-    """Return the id of the order that this user places under this idempotency key."""
-    return name_based_id("order", user_id, key)
+    """Return the id of the order that this user places under this idempotency key.
+
+    The length keeps user `a/b` with key `c` apart from user `a` with key `b/c`.
+    """
+    return name_based_id("order", str(len(user_id)), user_id, key)
 
 
-def created(order_id: str, request: OrderRequest) -> OrderCreated:
-    """Return the order as its first event says it.
+def opening(saga: Saga, order_id: str, request: OrderRequest, at: datetime, traceparent: str | None = None) -> Opening:
+    """Return how the order begins.
 
     Raises:
         InvalidOrderError: with the field and the rule it breaks.
     """
-    check(request)
-    total_minor = 0
-    for number, line in enumerate(request.items):
-        try:
-            total_minor += to_minor(line.price, request.currency) * line.quantity
-            to_major(total_minor, request.currency)
-        except MoneyError as error:
-            raise InvalidOrderError(f"/items/{number}/price", str(error)) from error
-    return OrderCreated(
+    total_minor = check(request)
+    created = OrderCreated(
         order_id=order_id,
         user_id=request.user_id,
         items=[Item(product_id=i.product_id, quantity=i.quantity, price=i.price) for i in request.items],
@@ -104,44 +107,53 @@ def created(order_id: str, request: OrderRequest) -> OrderCreated:
         currency=request.currency,
         refund_policy=request.refund_policy,
     )
+    correlation_id = request.correlation_id or order_id
+    fact = SagaStarted(
+        at=at,
+        definition=saga.ref,
+        mode=request.mode,
+        correlation_id=correlation_id,
+        deadline=at + timedelta(seconds=request.timeout_seconds or saga.timeout_seconds),
+        input=encode_data(created),
+        traceparent=traceparent,
+    )
+    row = OrderView(
+        order_id=order_id,
+        user_id=request.user_id,
+        status="pending",
+        total_minor=total_minor,
+        currency=request.currency,
+        created_at=at,
+        mode=request.mode,
+        correlation_id=correlation_id,
+        fingerprint=fingerprint(request),
+        version=1,
+    )
+    return Opening(fact, row)
 
 
-def check(request: OrderRequest) -> None:
-    """Hold the order against every rule that does not need its prices."""
-    _text("/userId", request.user_id)
-    if not 1 <= len(request.items) <= LINES_MAX:
-        raise InvalidOrderError("/items", f"an order has 1 to {LINES_MAX} lines, not {len(request.items)}")
-    _currency(request.currency)
-    for number, line in enumerate(request.items):
-        _text(f"/items/{number}/productId", line.product_id)
-        if not 1 <= line.quantity <= QUANTITY_MAX:
-            raise InvalidOrderError(f"/items/{number}/quantity", f"from 1 to {QUANTITY_MAX}, not {line.quantity}")
-        if line.price < 0:
-            raise InvalidOrderError(f"/items/{number}/price", f"must not be negative: {line.price}")
-    if request.timeout_seconds is not None and not 1 <= request.timeout_seconds <= TIMEOUT_SECONDS_MAX:
-        raise InvalidOrderError(
-            "/timeoutSeconds", f"from 1 to {TIMEOUT_SECONDS_MAX} seconds, not {request.timeout_seconds}"
-        )
-    if request.correlation_id is not None and not NAME.fullmatch(request.correlation_id):
-        raise InvalidOrderError("/correlationId", "1 to 50 characters of A-Z a-z 0-9 . _ -")
-
-
-def started(saga: Saga, order_id: str, request: OrderRequest, at: datetime, traceparent: str | None) -> SagaStarted:
-    """Return the fact with which the order's saga begins.
+def check(request: OrderRequest) -> int:
+    """Hold the order against every rule, and return its total in minor units.
 
     Raises:
         InvalidOrderError: with the field and the rule it breaks.
     """
-    seconds = request.timeout_seconds or saga.timeout_seconds
-    return SagaStarted(
-        at=at,
-        definition=saga.ref,
-        mode=request.mode,
-        correlation_id=request.correlation_id or order_id,
-        deadline=at + timedelta(seconds=seconds),
-        input=encode_data(created(order_id, request)),
-        traceparent=traceparent,
-    )
+    _text("/userId", request.user_id)
+    if not 1 <= len(request.items) <= LINES_MAX:
+        raise InvalidOrderError("/items", f"an order has 1 to {LINES_MAX} lines, not {len(request.items)}")
+    try:
+        exponent(request.currency)
+    except MoneyError as error:
+        raise InvalidOrderError("/currency", str(error)) from error
+    seconds = request.timeout_seconds
+    if seconds is not None and not 1 <= seconds <= TIMEOUT_SECONDS_MAX:
+        raise InvalidOrderError("/timeoutSeconds", f"from 1 to {TIMEOUT_SECONDS_MAX} seconds, not {seconds}")
+    if request.correlation_id is not None and not NAME.fullmatch(request.correlation_id):
+        raise InvalidOrderError("/correlationId", "1 to 50 characters of A-Z a-z 0-9 . _ -")
+    total_minor = sum(_line(number, line, request.currency) for number, line in enumerate(request.items))
+    if total_minor > TOTAL_MINOR_MAX:
+        raise InvalidOrderError("/items", f"the total of {to_major(total_minor, request.currency)} is beyond bounds")
+    return total_minor
 
 
 def status_of(phase: Phase) -> str:
@@ -154,13 +166,20 @@ def status_of(phase: Phase) -> str:
 STATUSES: Sequence[str] = ("pending", "confirmed", "cancelled")
 
 
-def _text(field: str, value: str) -> None:
-    if not 1 <= len(value) <= TEXT_LENGTH_MAX or not value.isprintable() or value != value.strip():
-        raise InvalidOrderError(field, f"1 to {TEXT_LENGTH_MAX} printable characters without space around them")
-
-
-def _currency(currency: str) -> None:
+def _line(number: int, line: OrderLine, currency: str) -> int:
+    """Return what the line costs, in minor units."""
+    _text(f"/items/{number}/productId", line.product_id)
+    if not 1 <= line.quantity <= QUANTITY_MAX:
+        raise InvalidOrderError(f"/items/{number}/quantity", f"from 1 to {QUANTITY_MAX}, not {line.quantity}")
     try:
-        to_minor(Decimal(0), currency)
+        price_minor = to_minor(line.price, currency)
     except MoneyError as error:
-        raise InvalidOrderError("/currency", str(error)) from error
+        raise InvalidOrderError(f"/items/{number}/price", str(error)) from error
+    if price_minor < 0:
+        raise InvalidOrderError(f"/items/{number}/price", f"must not be negative: {line.price}")
+    return price_minor * line.quantity
+
+
+def _text(field: str, value: str) -> None:
+    if not 1 <= len(value) <= TEXT_LENGTH_MAX or not value.isprintable() or value[0] == " " or value[-1] == " ":
+        raise InvalidOrderError(field, f"1 to {TEXT_LENGTH_MAX} printable characters without space around them")

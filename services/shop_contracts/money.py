@@ -38,14 +38,14 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if not amount.is_finite():
         text = f"{amount} is not an amount of money"
         raise MoneyError(text)
-    if abs(amount) > AMOUNT_MINOR_MAX:
+    if not -AMOUNT_MINOR_MAX <= amount <= AMOUNT_MINOR_MAX:
         text = f"{amount} {currency} is beyond what is handled"
         raise MoneyError(text)
-    minor = amount.scaleb(decimals)
-    if minor != minor.to_integral_value():
+    minor = int(amount.scaleb(decimals))
+    if Decimal(minor).scaleb(-decimals) != amount:  # comparing is exact; scaling rounds to the context's 28 digits
         text = f"{amount} has too many decimals: {currency} has {decimals}"
         raise MoneyError(text)
-    return int(minor)
+    return minor
 
 
 def to_major(amount_minor: int, currency: str) -> Decimal:

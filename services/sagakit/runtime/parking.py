@@ -1,6 +1,6 @@
 """Messages whose cause is not here yet: parked durably, replayed when it comes, dead letters after an hour."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +9,7 @@ from sagakit.core.messages import Message
 from sagakit.ports import Query, Reader, Table, Transaction
 
 PARKED_SECONDS_MAX = 3600
+FEW = 100
 
 
 class ParkedMessage(msgspec.Struct, frozen=True):
@@ -37,6 +38,18 @@ def parked(message: Message, topic: str, waits_for: str, now: datetime) -> Parke
 async def anything_parked(reader: Reader) -> bool:
     """Tell whether a look for parked messages can be spared."""
     return bool(await reader.select(PARKED, Query(by="give_up_at", limit=1)))
+
+
+async def release_started(transaction: Transaction, saga_ids: Collection[str]) -> list[Message]:
+    """Take out the messages parked for these sagas, which begin now; nearly always there are none.
+
+    A few parked strangers must not cost every new saga a query: while there are few, they are looked at one by one.
+    """
+    some = await transaction.select(PARKED, Query(by="give_up_at", limit=FEW))
+    if len(some) == FEW:
+        return await release(transaction, "saga_id", saga_ids)
+    wanted = {entry.saga_id for entry in some if entry.saga_id in saga_ids}
+    return await release(transaction, "saga_id", wanted) if wanted else []
 
 
 async def release(transaction: Transaction, by: str, values: Iterable[str]) -> list[Message]:

@@ -1,6 +1,6 @@
-"""The tracker folds what participants say into the state of each saga; the orchestrator is the same fold, and commands.
+"""The tracker folds what participants say into each saga's state; the orchestrator is the same fold, and commands.
 
-It is a handler of the consumer loop on the initiator's side, and the place where sagas begin and wishes are granted. All
+It is a handler of the consumer loop on the side of the initiator, and where sagas begin and wishes are granted. All
 of it works within a transaction that the caller opened.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from sagakit.core.contracts import Contracts, encode_data
+from sagakit.core.contracts import Contracts, UnreadableError, encode_data
 from sagakit.core.deadlines import due_at, due_now
 from sagakit.core.decide import Answer, Conflict, Wish, abort, ask, close, observe
 from sagakit.core.definition import Saga, Step
@@ -39,9 +39,10 @@ from sagakit.core.facts import (
 from sagakit.core.messages import EMPTY, Message, message_id
 from sagakit.core.part import ABORT, KILLED, REPAIRS, RESUMED, STUCK, SUSPENDED
 from sagakit.core.state import SagaState, evolve
-from sagakit.ports import Outgoing, Query, Table, Transaction
-from sagakit.runtime.parking import PARKED, parked
+from sagakit.ports import Draft, Query, Table, Transaction
+from sagakit.runtime.parking import PARKED, parked, release_started
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
+from sagakit.runtime.wire import draft
 
 DEADLINES_PER_SCAN = 1000
 
@@ -49,9 +50,19 @@ SAGAS: Table[SagaState] = Table(
     "sagas",
     SagaState,
     "saga_id",
-    (("due_at",), ("phase", "started_at"), ("started_at",)),
+    (("due_at",), ("phase", "started_at"), ("reason", "phase", "started_at")),
     unique=(("own_correlation_id",),),
 )
+
+
+class Correlation(msgspec.Struct, frozen=True):
+    """Whose correlation id it is, where a saga did not take its own id for it."""
+
+    correlation_id: str
+    saga_id: str
+
+
+CORRELATIONS = Table("correlations", Correlation, "correlation_id")
 
 
 class Speech(Protocol):
@@ -139,13 +150,14 @@ class Tracker:
         """Fold the answers into their sagas, and say what follows."""
         turn = Turn(self, transaction, now)
         await turn.open({message.saga_id for message in messages})
+        repeated = await _repeated_stucks(transaction, messages, now)
         strangers = []
         for message in messages:
             state = turn.states.get(message.saga_id)
             if state is None:
                 strangers.append(parked(message, "", message.saga_id, now))
                 continue
-            answer = self.interpret(state, message)
+            answer = None if message.id in repeated else self.interpret(state, message)
             facts = observe(self.sagas[state.definition], state, answer) if answer else []
             if not facts:
                 self.counts["no news"] += 1
@@ -158,12 +170,19 @@ class Tracker:
         """Begin these sagas; none of their ids may have begun before."""
         turn = Turn(self, transaction, now)
         for start in starts:
-            turn.states[start.saga_id] = SagaState(saga_id=start.saga_id)
-            saga = self.sagas[start.fact.definition]
-            first = evolve(saga, turn.states[start.saga_id], start.fact)
-            turn.apply(start.saga_id, [start.fact, *close(saga, first, [])], start.causation_id)
+            state = SagaState(saga_id=start.saga_id)
+            turn.states[start.saga_id] = state
+            facts = close(self.sagas[start.fact.definition], state, [start.fact])
+            turn.apply(start.saga_id, facts, start.causation_id)
         await turn.save()
-        return [turn.states[start.saga_id] for start in starts]
+        begun = [turn.states[start.saga_id] for start in starts]
+        own = [Correlation(state.correlation_id, state.saga_id) for state in begun if state.own_correlation_id]
+        if own:
+            await transaction.save(CORRELATIONS, own)
+        early = await release_started(transaction, turn.states.keys())
+        if early:
+            await self.handle(transaction, early, now)
+        return begun
 
     async def wish(
         self,
@@ -180,7 +199,10 @@ class Tracker:
         await turn.open(saga_ids)
         result: dict[str, Conflict | SagaState] = {}
         for saga_id, state in list(turn.states.items()):
-            saga = self.sagas[state.definition]
+            saga = self.sagas.get(state.definition)
+            if saga is None:
+                result[saga_id] = Conflict(f"{saga_id}: its definition {state.definition} is not known here")
+                continue
             facts = ask(saga, state, Wish(verb, actor, reason, now, step))
             if isinstance(facts, Conflict):
                 result[saga_id] = facts
@@ -196,7 +218,8 @@ class Tracker:
         turn = Turn(self, transaction, now)
         turn.states = {state.saga_id: state for state in due}
         for state in due:
-            reason = due_now(self.sagas[state.definition], state, now)
+            saga = self.sagas.get(state.definition)
+            reason = due_now(saga, state, now) if saga else None
             if reason is not None:
                 code, sentence = reason
                 turn.apply(state.saga_id, abort(state, code, sentence, self._initiator, now), "")
@@ -205,7 +228,7 @@ class Tracker:
     def interpret(self, state: SagaState, message: Message) -> Answer | None:
         """Return what the message says of its saga, as a fact; None when it says nothing to us."""
         if message.type == STUCK:
-            return _stuck(message)
+            return _stuck(self.sagas[state.definition], message)
         found = self._answers[state.definition].get(message.type)
         if found is None:
             return None
@@ -223,12 +246,12 @@ class Tracker:
         kind = StepSucceeded if role == "success" else StepCompensated
         return kind(at=message.time, step=step.name, data=message.data, by_hand=said.resolved_by)
 
-    def announce(self, saga: Saga, state: SagaState, fact: AnyFact, cause: str) -> Outgoing | None:
+    def announce(self, saga: Saga, state: SagaState, fact: AnyFact, cause: str) -> tuple[str, Message] | None:
         """Return what is to be said because of a fact, or nothing."""
         topic, kind, step, attempt, data = self._words(saga, state, fact)
         if kind is None:
             return None
-        return Outgoing(
+        return (
             topic,
             Message(
                 id=message_id(state.saga_id, step, kind, attempt),
@@ -303,7 +326,7 @@ class Turn:
         self._now = now
         self._before: dict[str, SagaState] = {}
         self._facts: dict[str, list[AnyFact]] = {}
-        self._out: list[Outgoing] = []
+        self._out: list[Draft] = []
 
     async def open(self, saga_ids: Iterable[str]) -> None:
         """Take these sagas up, as far as they exist."""
@@ -321,8 +344,8 @@ class Turn:
             state = evolve(saga, state, fact)
             out = self._its.announce(saga, state, fact, cause)
             if out is not None:
-                self._out.append(out)
-                cause = cause if isinstance(fact, StepAsked) else out.message.id
+                self._out.append(draft(*out))
+                cause = cause if isinstance(fact, StepAsked) else out[1].id
             if isinstance(fact, SagaKilled):
                 self._out.append(self._cancelled(saga, state, fact))
         self.states[saga_id] = replace(state, due_at=due_at(saga, state))
@@ -342,11 +365,11 @@ class Turn:
         await self._tx.send(self._out)
         return changes
 
-    def _cancelled(self, saga: Saga, state: SagaState, fact: SagaKilled) -> Outgoing:
+    def _cancelled(self, saga: Saga, state: SagaState, fact: SagaKilled) -> Draft:
         closing = SagaCompensated(at=fact.at, reason="KILLED")
         out = self._its.announce(saga, state, closing, message_id(state.saga_id, "", KILLED))
         assert out is not None, "the end of a saga is always said"
-        return out
+        return draft(*out)
 
 
 class _Said(msgspec.Struct, frozen=True, rename="camel"):
@@ -372,8 +395,20 @@ def _said(data: msgspec.Raw) -> _Said:
     return _decode_said(data)
 
 
-def _stuck(message: Message) -> StepStuck:
+async def _repeated_stucks(transaction: Transaction, messages: Sequence[Message], now: datetime) -> set[str]:
+    """Return the ids of StepStuck that were heard before.
+
+    Other answers show by the state whether they are news; of a stuck step, a person may have asked a retry since.
+    """
+    ids = [message.id for message in messages if message.type == STUCK]
+    return set(ids) - await transaction.claim(ids, now) if ids else set()
+
+
+def _stuck(saga: Saga, message: Message) -> StepStuck:
     said = msgspec.json.decode(message.data, type=_StuckSaid)
+    if said.step not in {step.name for step in saga.steps}:
+        text = f"{STUCK}: {saga.ref} has no step {said.step!r}"
+        raise UnreadableError(text)
     return StepStuck(
         at=message.time, step=said.step, compensating=said.compensating, attempts=said.attempts, error=said.error
     )
@@ -385,4 +420,4 @@ def _definition(facts: Sequence[AnyFact]) -> str:
     return first.definition
 
 
-__all__ = ["SAGAS", "Change", "Speech", "StartSaga", "Tracker"]
+__all__ = ["CORRELATIONS", "SAGAS", "Change", "Correlation", "Speech", "StartSaga", "Tracker"]
