@@ -5,13 +5,12 @@ is known and never at how it became known. So order, repetition and crashes do n
 the part. The two modes differ in two questions only, `_may_begin` and `_must_undo`.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
-from sagakit.core.definition import StepKind
+from sagakit.core.definition import Step, StepKind
 from sagakit.core.facts import AbortCode, ByHand, StepStatus, Verb
 from sagakit.core.messages import Message, Mode, message_id
 from sagakit.core.reactions import Rule, Share
@@ -81,16 +80,14 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.steps.get(name, NOT_BEGUN)
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(msgspec.Struct, frozen=True):
     """Carry the step's command out."""
 
     step: str
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True):
     """Carry the step's compensation out; it cannot refuse, also when there is nothing to take back."""
 
     step: str
@@ -98,10 +95,10 @@ class Undo:
     happened: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(msgspec.Struct, frozen=True):
     """Publish this event. `data` is None where the participant's words for a barred step are wanted."""
 
+    id: str
     step: str
     event: str
     cause: str
@@ -110,8 +107,7 @@ class Say:
     code: AbortCode | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resolve:
+class Resolve(msgspec.Struct, frozen=True):
     """A person decided in our place: put it on record and say the event, `compensating` or not."""
 
     step: str
@@ -123,22 +119,19 @@ class Resolve:
 Todo = Act | Undo | Say | Resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(msgspec.Struct, frozen=True):
     """The action, or its compensation, took effect; `data` is that of the event to say."""
 
     data: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """A refusal of the business: no error, but an event with a reason. `data` is that of the event to say."""
 
     data: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class GaveUp:
+class GaveUp(msgspec.Struct, frozen=True):
     """All attempts are used up and the outcome is still unknown or an error: a person must decide."""
 
     data: msgspec.Raw
@@ -217,30 +210,32 @@ def answered(
     share: Share, part: Part, step: str, cause: str, outcome: Outcome, now: datetime
 ) -> tuple[Part, list[Todo]]:
     """Return the part after one of our own actions, or its compensation, came to an end."""
-    rule, was = share.rule(step), part.step(step)
-    undoing = was.status is StepStatus.UNDOING
-    attempt = was.undo_asked if undoing else was.asked
-    match outcome:
-        case GaveUp(data):
-            part = _with(part, step, replace(was, stuck=True, gave_up=was.gave_up + 1, due=None))
-            return part, [Say(step, STUCK, cause, was.gave_up, data)]
-        case Succeeded(data):
-            event, status = rule.step.success, StepStatus.SUCCEEDED
-            if undoing:
-                assert rule.step.compensated is not None, "only what has a compensation is undone"
-                event, status = rule.step.compensated, StepStatus.COMPENSATED
-        case Declined(data):
-            assert not undoing, f"{step}: a compensation cannot refuse"
-            assert rule.step.failure is not None, f"{step}: a retriable step cannot refuse"
-            event, status = rule.step.failure, StepStatus.REFUSED
-    part = _with(
-        part,
-        step,
-        PartStep(status=status, asked=was.asked, undo_asked=was.undo_asked, said=event, data=data, gave_up=was.gave_up),
+    was = part.steps[step]
+    if isinstance(outcome, GaveUp):
+        part = _with(part, step, replace(was, stuck=True, gave_up=was.gave_up + 1, due=None))
+        own = message_id(part.saga_id, step, STUCK, was.gave_up)
+        return part, [Say(own, step, STUCK, cause, was.gave_up, outcome.data)]
+    event, status = _concluded(share.by_step[step].step, outcome, undoing=was.status is StepStatus.UNDOING)
+    attempt = was.undo_asked if status is StepStatus.COMPENSATED else was.asked
+    own = message_id(part.saga_id, step, event, attempt)
+    concluded = PartStep(
+        status=status, asked=was.asked, undo_asked=was.undo_asked, said=event, data=outcome.data, gave_up=was.gave_up
     )
-    part = replace(part, heard={**part.heard, event: message_id(part.saga_id, step, event, attempt)})
+    part = _with(part, step, concluded, heard={**part.heard, event: own})
     part, todo = _advance(share, part, now)
-    return part, [Say(step, event, cause, attempt, data), *todo]
+    return part, [Say(own, step, event, cause, attempt, outcome.data), *todo]
+
+
+def _concluded(step: Step, outcome: Succeeded | Declined, *, undoing: bool) -> tuple[str, StepStatus]:
+    """Return the event that an outcome is said as, and where it leaves the step."""
+    if isinstance(outcome, Declined):
+        assert not undoing, f"{step.name}: a compensation cannot refuse"
+        assert step.failure is not None, f"{step.name}: a retriable step cannot refuse"
+        return step.failure, StepStatus.REFUSED
+    if undoing:
+        assert step.compensated is not None, "only what has a compensation is undone"
+        return step.compensated, StepStatus.COMPENSATED
+    return step.success, StepStatus.SUCCEEDED
 
 
 def put_off(part: Part, step: str, due: datetime, error: str | None = None) -> Part:
@@ -270,7 +265,7 @@ def _controlled(part: Part, message: Message) -> Part:
 
 def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
     """Hear a command. One of a later attempt is answered with what was said before, if that was its answer."""
-    rule = next(r for r in share.rules if message.type in (r.step.command, r.step.compensation))
+    rule = share.by_command[message.type]
     was = part.step(rule.step.name)
     undoing = message.type == rule.step.compensation
     asked = was.undo_asked if undoing else was.asked
@@ -282,12 +277,13 @@ def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tup
         answers = (rule.step.compensated,) if undoing else (rule.step.success, rule.step.failure)
         if was.said is None or was.said not in answers:
             return part, []
-        return part, [Say(rule.step.name, was.said, message.id, message.attempt, was.data)]
+        own = message_id(part.saga_id, rule.step.name, was.said, message.attempt)
+        return part, [Say(own, rule.step.name, was.said, message.id, message.attempt, was.data)]
     step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
     heard = {**part.heard, message.type: message.id}
     if not undoing or not part.begun:
         part = replace(part, input=message.data)
-    return _advance(share, _with(replace(part, heard=heard), rule.step.name, step), now)
+    return _advance(share, _with(part, rule.step.name, step, heard=heard), now)
 
 
 def _repair(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
@@ -307,47 +303,62 @@ def _repair(share: Share, part: Part, message: Message, now: datetime) -> tuple[
 def _advance(share: Share, part: Part, now: datetime) -> tuple[Part, list[Todo]]:
     """Return what is owed now, over all our steps, given everything that is known."""
     todo: list[Todo] = []
+    if part.killed:
+        return part, todo
     for rule in share.rules:
-        part, more = _advance_step(share, part, rule, now)
+        step = part.steps.get(rule.step.name, NOT_BEGUN)
+        if step.status is StepStatus.IDLE:
+            part, more = _advance_idle(part, rule, step, now)
+        elif step.status in _CAN_BE_UNDONE and rule.compensatable:
+            part, more = _advance_undo(part, rule, step)
+        else:
+            continue
         todo += more
     return part, todo
 
 
-def _advance_step(share: Share, part: Part, rule: Rule, now: datetime) -> tuple[Part, list[Todo]]:
-    step, name = part.step(rule.step.name), rule.step.name
-    if part.killed or step.status in (StepStatus.BEGUN, StepStatus.UNDOING, StepStatus.COMPENSATED):
+_CAN_BE_UNDONE = (StepStatus.SUCCEEDED, StepStatus.REFUSED, StepStatus.BARRED)
+
+
+def _advance_undo(part: Part, rule: Rule, step: PartStep) -> tuple[Part, list[Todo]]:
+    """Take the step back if that is owed. What refused or is barred is taken back only by an orchestrator's command."""
+    happened = step.status is StepStatus.SUCCEEDED
+    if part.mode is Mode.CHOREOGRAPHY and not happened:
         return part, []
     undo = _must_undo(part, rule)
-    if step.status is StepStatus.IDLE and (undo is None or part.mode is Mode.CHOREOGRAPHY):
-        return _advance_idle(part, rule, now)
-    if undo is None or (part.mode is Mode.CHOREOGRAPHY and step.status is not StepStatus.SUCCEEDED):
+    if undo is None:
         return part, []
-    happened = step.status is StepStatus.SUCCEEDED
-    return _with(part, name, replace(step, status=StepStatus.UNDOING, cause=undo)), [Undo(name, undo, happened)]
+    undoing = replace(step, status=StepStatus.UNDOING, cause=undo)
+    return _with(part, rule.step.name, undoing), [Undo(rule.step.name, undo, happened)]
 
 
-def _advance_idle(part: Part, rule: Rule, now: datetime) -> tuple[Part, list[Todo]]:
+def _advance_idle(part: Part, rule: Rule, step: PartStep, now: datetime) -> tuple[Part, list[Todo]]:
     """Begin the step, bar it for good, or leave it. After the pivot nothing is barred."""
-    if rule.step.can_bar and part.abort is not None:
+    name = rule.step.name
+    if part.mode is Mode.ORCHESTRATION and rule.step.compensation in part.heard:
+        cause = part.heard[rule.step.compensation]
+        return _with(part, name, replace(step, status=StepStatus.UNDOING, cause=cause)), [
+            Undo(name, cause, happened=False)
+        ]
+    if part.abort is not None and rule.step.can_bar:
         return _bar(part, rule, part.heard[ABORT], part.abort)
     if not _may_begin(part, rule) or _settled_behind(part.heard, rule):
         return part, []
-    if rule.step.can_bar and part.deadline is not None and now >= part.deadline:
-        return _bar(part, rule, _cause(part, rule), AbortCode.DEADLINE_PASSED)
+    cause = _cause(part, rule)
+    if part.deadline is not None and now >= part.deadline and rule.step.can_bar:
+        return _bar(part, rule, cause, AbortCode.DEADLINE_PASSED)
     if part.suspended:
         return part, []
-    cause = _cause(part, rule)
-    begun = replace(part.step(rule.step.name), status=StepStatus.BEGUN, cause=cause)
-    return _with(part, rule.step.name, begun), [Act(rule.step.name, cause)]
+    return _with(part, name, replace(step, status=StepStatus.BEGUN, cause=cause)), [Act(name, cause)]
 
 
 def _bar(part: Part, rule: Rule, cause: str, code: AbortCode) -> tuple[Part, list[Todo]]:
-    event = rule.step.failure
+    name, event = rule.step.name, rule.step.failure
     assert event is not None, "a step that can bar can fail"
-    barred = replace(part.step(rule.step.name), status=StepStatus.BARRED, said=event)
-    own = message_id(part.saga_id, rule.step.name, event, barred.asked)
-    part = replace(_with(part, rule.step.name, barred), heard={**part.heard, event: own})
-    return part, [Say(rule.step.name, event, cause, barred.asked, None, code)]
+    barred = replace(part.step(name), status=StepStatus.BARRED, said=event)
+    own = message_id(part.saga_id, name, event, barred.asked)
+    part = _with(part, name, barred, heard={**part.heard, event: own})
+    return part, [Say(own, name, event, cause, barred.asked, None, code)]
 
 
 def _may_begin(part: Part, rule: Rule) -> bool:
@@ -358,8 +369,6 @@ def _may_begin(part: Part, rule: Rule) -> bool:
 
 def _must_undo(part: Part, rule: Rule) -> str | None:
     """Return the message that makes this step be taken back, or None."""
-    if rule.step.kind is not StepKind.COMPENSATABLE:
-        return None
     heard = part.heard
     if part.mode is Mode.ORCHESTRATION:
         return heard.get(rule.step.compensation or "")
@@ -373,12 +382,20 @@ def _must_undo(part: Part, rule: Rule) -> str | None:
 
 def _settled_behind(heard: dict[str, str], rule: Rule) -> bool:
     """Tell whether every step of the following stage stands at refused, barred or compensated."""
-    return bool(rule.settles) and all(any(e in heard for e in pair) for pair in rule.settles)
+    for pair in rule.settles:
+        for event in pair:
+            if event in heard:
+                break
+        else:
+            return False
+    return bool(rule.settles)
 
 
 def _cause(part: Part, rule: Rule) -> str:
     if part.mode is Mode.ORCHESTRATION:
         return part.heard[rule.step.command]
+    if len(rule.begins_on) == 1:
+        return part.heard[next(iter(rule.begins_on))]
     return _last(part.heard, list(rule.begins_on))
 
 
@@ -387,6 +404,9 @@ def _last(heard: dict[str, str], events: list[str]) -> str:
     return next(heard[event] for event in reversed(heard) if event in events)
 
 
-def _with(part: Part, name: str, step: PartStep) -> Part:
+def _with(part: Part, name: str, step: PartStep, heard: dict[str, str] | None = None) -> Part:
     steps = {**part.steps, name: step}
-    return replace(part, steps=steps, due=min((s.due for s in steps.values() if s.due), default=None))
+    due = None
+    if step.due is not None or part.due is not None:
+        due = min((s.due for s in steps.values() if s.due is not None), default=None)
+    return replace(part, steps=steps, due=due, heard=part.heard if heard is None else heard)

@@ -4,6 +4,7 @@ The literature calls this endpoint projection (Carbone, Honda and Yoshida, 2012)
 participant must do on its own so that together they do what was described.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sagakit.core.definition import Saga, Step, StepKind
@@ -22,6 +23,7 @@ class Rule:
     begins_on: frozenset[str]
     siblings: tuple[tuple[str, str], ...]
     settles: tuple[tuple[str, ...], ...]
+    compensatable: bool
 
     @property
     def hears(self) -> frozenset[str]:
@@ -39,10 +41,8 @@ class Share:
     hears: frozenset[str]
     commands: frozenset[str]
     topics: frozenset[str]
-
-    def rule(self, step: str) -> Rule:
-        """Return the rule of the step of that name."""
-        return next(rule for rule in self.rules if rule.step.name == step)
+    by_step: Mapping[str, Rule]
+    by_command: Mapping[str, Rule]
 
 
 def share(saga: Saga, participant: str) -> Share:
@@ -55,8 +55,11 @@ def share(saga: Saga, participant: str) -> Share:
     )
     hears = frozenset({saga.started}).union(*(rule.hears for rule in rules)) if rules else frozenset()
     own = {event for rule in rules for event in rule.step.events}
-    commands = frozenset(c for rule in rules for c in (rule.step.command, rule.step.compensation) if c)
-    return Share(saga, participant, rules, hears, commands, _topics(saga, hears - own))
+    by_step = {rule.step.name: rule for rule in rules}
+    by_command = {c: rule for rule in rules for c in (rule.step.command, rule.step.compensation) if c}
+    return Share(
+        saga, participant, rules, hears, frozenset(by_command), _topics(saga, hears - own), by_step, by_command
+    )
 
 
 def _rule(saga: Saga, number: int, step: Step) -> Rule:
@@ -68,7 +71,7 @@ def _rule(saga: Saga, number: int, step: Step) -> Rule:
         following = saga.stages[number + 1] if number + 1 < len(saga.stages) else ()
         if all(s.can_bar for s in following):
             settles = tuple(tuple(e for e in (s.failure, s.compensated) if e) for s in following)
-    return Rule(step, begins_on, siblings, settles)
+    return Rule(step, begins_on, siblings, settles, step.kind is StepKind.COMPENSATABLE)
 
 
 def _topics(saga: Saga, events: frozenset[str]) -> frozenset[str]:

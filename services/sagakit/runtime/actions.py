@@ -9,47 +9,48 @@ import msgspec
 
 from sagakit.core.contracts import encode_data
 from sagakit.core.facts import AbortCode, ByHand
+from sagakit.core.messages import name_based_id
 from sagakit.core.part import Declined, Succeeded
 from sagakit.ports import Transaction
 
 C = TypeVar("C", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[C]):
+class Ask(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     """One thing asked of a participant.
 
-    `idempotency_key` is unique by (saga, step, action or compensation): the key for the unique effect row and towards
-    the outside world. `happened` tells a compensation whether its action took effect. `by_hand` is set when a person
-    decided: put that on record, and do nothing else.
+    `happened` tells a compensation whether its action took effect. `by_hand` is set when a person decided: put that on
+    record, and do nothing else.
     """
 
     saga_id: str
     step: str
-    idempotency_key: str
+    command: str
     data: C
     now: datetime
     tries: int = 0
     happened: bool = True
     by_hand: ByHand | None = None
 
+    @property
+    def idempotency_key(self) -> str:
+        """The key of this effect, unique by (saga, step, action or compensation), towards the outside world too."""
+        return name_based_id(self.saga_id, self.step, self.command)
 
-@dataclass(frozen=True, slots=True)
-class Done:
+
+class Done(msgspec.Struct, frozen=True):
     """It took effect; `event` is what to say of it."""
 
     event: msgspec.Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A refusal of the business, no error; `event` says why. A compensation and a retriable step never refuse."""
 
     event: msgspec.Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """It could not be found out, or could not be done now: asked again later, with the same idempotency key."""
 
     error: str

@@ -10,7 +10,7 @@ from sagakit.core.contracts import Contracts, encode_data
 from sagakit.core.control_contracts import StuckData
 from sagakit.core.definition import RetryPolicy, Saga
 from sagakit.core.facts import ByHand, StepStatus
-from sagakit.core.messages import EMPTY, Message, message_id, name_based_id
+from sagakit.core.messages import EMPTY, Message
 from sagakit.core.part import (
     CONTROLS,
     REPAIRS,
@@ -282,7 +282,7 @@ class _Turn:
 
     def _again(self, known: Share, part: Part, ask: Ask[msgspec.Struct], error: str) -> tuple[Part, list[Todo]]:
         """Put the step off, or give up when its attempts are used up."""
-        policy: RetryPolicy = known.rule(ask.step).step.retry
+        policy: RetryPolicy = known.by_step[ask.step].step.retry
         step = part.step(ask.step)
         tries = step.tries + 1
         if tries < policy.attempts_max:
@@ -293,14 +293,14 @@ class _Turn:
         return answered(known, part, ask.step, step.cause, GaveUp(encode_data(data)), self._now)
 
     def _ask(self, part: Part, todo: Act | Undo | Resolve) -> tuple[str, Ask[msgspec.Struct]]:
-        rule = self._its.shares[part.definition].rule(todo.step)
+        rule = self._its.shares[part.definition].by_step[todo.step]
         undoing = isinstance(todo, Undo) or (isinstance(todo, Resolve) and todo.compensating)
         command = rule.step.compensation if undoing else rule.step.command
         assert command is not None, f"{todo.step} has no compensation"
         return command, Ask(
             saga_id=part.saga_id,
             step=todo.step,
-            idempotency_key=name_based_id(part.saga_id, todo.step, command),
+            command=command,
             data=self._its.decoders[command].decode(part.input if part.begun else EMPTY),
             now=self._now,
             tries=part.step(todo.step).tries,
@@ -317,7 +317,7 @@ class _Turn:
             self._put(part)
         known = self._its.shares[part.definition]
         message = Message(
-            id=message_id(part.saga_id, say.step, say.event, say.attempt),
+            id=say.id,
             type=say.event,
             source=self._its.name,
             time=self._now,

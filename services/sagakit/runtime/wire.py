@@ -39,7 +39,7 @@ def draft(topic: str, message: Message) -> Draft:
         spec_version=SPEC_VERSION,
         content_type=CONTENT_TYPE,
     )
-    return Draft(topic, m.saga_id, _encode(envelope), m.data)
+    return Draft(topic, m.saga_id, _encode(envelope), bytes(m.data))
 
 
 def message_type(record: Record) -> str | None:
