@@ -1,0 +1,140 @@
+"""A service's routes as an ASGI application: Litestar finds the route; the kit reads, answers, and tells problems."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.enums import HttpMethod
+from litestar.exceptions import ClientException, HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from sagakit.ports import LogUnavailableError, StoreUnavailableError
+from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, problem, unavailable
+from sagakit.runtime.http.routes import BODY_BYTES_MAX, Call, Reading, Reply, Route, encode
+
+JSON = "application/json"
+QUERY_FIELDS_MAX = 100
+
+log_lines = logging.getLogger(__name__)
+
+AnyRequest = Request[Any, Any, Any]
+Answer = Response[bytes]
+
+
+class Requests:
+    """How many requests a service answered, by (method, route, status)."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.counts: Counter[tuple[str, str, int]] = Counter()
+
+
+def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Litestar:
+    """Return the application of these routes. Whatever goes wrong is answered by a problem document."""
+    counts = (requests or Requests()).counts
+
+    def answer_problem(request: AnyRequest, error: Exception) -> Answer:
+        told = told_of(error, request)
+        template = request.scope.get("path_template", "unknown")
+        counts[request.method, str(template), told.problem.status] += 1
+        return _answer(told.problem.status, told.problem, told.headers, PROBLEM_JSON)
+
+    return Litestar(
+        [_handler(route, counts) for route in routes],
+        exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def told_of(error: Exception, request: AnyRequest) -> ProblemError:
+    """Return what a client is told of an error; of a bug, nothing but that it is one."""
+    match error:
+        case ProblemError():
+            return error
+        case StoreUnavailableError() | LogUnavailableError():
+            return unavailable(str(error))
+        case HTTPException(status_code=404):
+            return ProblemError(problem(404, detail=f"there is no {request.url.path} here"))
+        case HTTPException(status_code=405, headers=headers):
+            allowed = {"Allow": (headers or {}).get("allow", "")}
+            return ProblemError(problem(405, detail=f"{request.method} means nothing at {request.url.path}"), allowed)
+        case HTTPException(status_code=413):
+            limit = _limit(request)
+            rule = f"the body must not exceed {limit} bytes"
+            # Whoever keeps sending is not listened to any more.
+            return ProblemError(problem(413, detail=rule, field="", rule=rule), {"Connection": "close"})
+        case ClientException(status_code=status, detail=detail):
+            return ProblemError(problem(status, detail=detail))
+        case _:
+            log_lines.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            return ProblemError(problem(500, detail="an error of ours; it is in the log of the service"))
+
+
+def _handler(route: Route, counts: Counter[tuple[str, str, int]]) -> HTTPRouteHandler:
+    read: Reading[Any, Any] = Reading(route)
+    bare_status = next(iter(route.returns))
+    keys = {status: (route.method, route.path, status) for status in route.returns}
+    takes_body, handle = route.body is not None, route.handler
+
+    async def respond(request: AnyRequest) -> Answer:
+        query = request.scope["query_string"]
+        params = read.params(request.path_params, _pairs(query) if query else [], request.headers)
+        body = read.body(await _json(request)) if takes_body else None
+        said = await handle(Call(params, body))
+        reply = said if isinstance(said, Reply) else Reply(bare_status, said)
+        counts[keys[reply.status]] += 1
+        return _answer(reply.status, reply.body, dict(reply.headers), JSON)
+
+    return HTTPRouteHandler(
+        _litestar_path(route.path),
+        http_method=HttpMethod(route.method),
+        name=f"{route.method} {route.path}",
+        request_max_body_size=route.body_bytes_max,
+    )(respond)
+
+
+async def _json(request: AnyRequest) -> bytes:
+    content_type = request.headers.get("content-type", JSON)
+    if content_type != JSON:
+        name = content_type.partition(";")[0].strip().lower()
+        if name != JSON and not name.endswith("+json"):
+            raise _unsupported("Content-Type", f"must be {JSON}, not {name or 'empty'}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise _unsupported("Content-Encoding", "must be identity: send the body as it is")
+    return await request.body()
+
+
+def _unsupported(field: str, rule: str) -> ProblemError:
+    return ProblemError(problem(415, detail=f"{field}: {rule}", field=field, rule=rule), {"Accept": JSON})
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX
+        )
+    except ValueError as error:
+        raise invalid(
+            "", f"the query must be UTF-8, percent-encoded, with at most {QUERY_FIELDS_MAX} fields"
+        ) from error
+
+
+def _answer(status: int, body: msgspec.Struct | bytes | None, headers: dict[str, str], media_type: str) -> Answer:
+    content = body if isinstance(body, bytes) else b"" if body is None else encode(body)
+    return Response(content, status_code=status, headers=headers, media_type=media_type)
+
+
+def _limit(request: AnyRequest) -> int:
+    handler = request.scope.get("route_handler")
+    return (
+        handler.resolve_request_max_body_size() if isinstance(handler, HTTPRouteHandler) else None
+    ) or BODY_BYTES_MAX
+
+
+def _litestar_path(path: str) -> str:
+    return path.replace("}", ":str}")
