@@ -24,6 +24,7 @@ def encode_data(data: object) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(data))
 
 
+Shape = type[msgspec.Struct]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -32,7 +33,7 @@ class Contract:
     """One message type: the shape of its newest version, and for each older version how to lift it by one."""
 
     type: str
-    data: type[msgspec.Struct]
+    data: Shape
     version: int = 1
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
 
@@ -50,7 +51,9 @@ class Contracts:
     def __init__(self, contracts: Iterable[Contract]) -> None:
         """Keep one decoder per type."""
         self.by_type = {contract.type: contract for contract in contracts}
-        self._decoders = {c.type: msgspec.json.Decoder(c.data) for c in self.by_type.values()}
+        self._decoders: dict[str, msgspec.json.Decoder[msgspec.Struct]] = {
+            contract.type: msgspec.json.Decoder(contract.data) for contract in self.by_type.values()
+        }
 
     def current(self, message: Message) -> Message:
         """Return the message in the newest version of its type; one of a type unknown here stays as it is.

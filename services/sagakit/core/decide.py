@@ -1,8 +1,9 @@
 """Every decision about a saga as a whole lives in this file; no clock, no id and no IO does.
 
 `observe` turns what a participant said into facts, `ask` what a person or a deadline wants, and `work` says which
-commands are owed. Facts are the edge, work is the level: after a crash the log is folded, `work` is asked again, and the
-participant recognises the command by its id. In choreography `work` owes nothing: the participants owe it to each other.
+commands are owed. Facts are the edge, work is the level: after a crash the log is folded, `work` is asked again, and
+the participant recognises the command by its id. In choreography `work` owes nothing: the participants owe it to each
+other.
 """
 
 from dataclasses import dataclass
@@ -103,9 +104,7 @@ def work(saga: Saga, state: SagaState, at: datetime) -> list[StepAsked]:
             if state.step(step.name).status is StepStatus.SUCCEEDED and undo_is_owed(saga, state, number)
         ]
     stage = next((s for s in saga.stages if not _all_succeeded(state, s)), ())
-    if any(step.can_bar for step in stage) and (state.suspended or state.abort):
-        return []
-    if state.suspended:
+    if state.suspended or (state.abort is not None and any(step.can_bar for step in stage)):
         return []
     return [StepAsked(at=at, step=step.name) for step in stage if state.step(step.name).status is StepStatus.IDLE]
 
@@ -159,7 +158,7 @@ def cancel_refused(saga: Saga, state: SagaState) -> bool:
 
 
 def _cancel(saga: Saga, state: SagaState, wish: Wish) -> list[AnyFact] | Conflict:
-    if state.phase in (Phase.COMPENSATED, Phase.KILLED):
+    if state.phase is Phase.KILLED or any(step.status.settled for step in state.steps.values()):
         return []
     if state.phase is Phase.COMPLETED:
         return _ended(state, "cancelled")

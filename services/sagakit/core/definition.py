@@ -5,6 +5,7 @@ projected on its participants without a further check.
 """
 
 import enum
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,6 +13,12 @@ from itertools import pairwise
 SAGA_TIMEOUT_SECONDS = 30
 STEP_NAME_LENGTH_MAX = 50
 STEPS_MAX = 50
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""What names of sagas, steps, participants, commands and events are made of: ids and topics are made from them."""
+KIT_WORDS = frozenset(
+    ("AbortSaga", "SagaSuspended", "SagaResumed", "SagaKilled", "StepStuck", "RetryStep", "SkipStep", "MarkStepDone")
+)
+"""What the kit itself says in every saga; no command or event of a definition may be called so."""
 
 
 class DefinitionError(ValueError):
@@ -43,7 +50,7 @@ class RetryPolicy:
         _require(self.attempts_max >= 1, f"a retry policy needs at least one attempt, not {self.attempts_max}")
         _require(
             0 < self.delay_seconds <= self.delay_seconds_max,
-            f"a retry delay of {self.delay_seconds} s must be positive and at most the cap of {self.delay_seconds_max} s",
+            f"a retry delay of {self.delay_seconds} s must be positive, at most the cap of {self.delay_seconds_max} s",
         )
         _require(0 <= self.jitter <= 1, f"jitter is a share between 0 and 1, not {self.jitter}")
 
@@ -200,10 +207,27 @@ def _names(saga: Saga) -> None:
         )
     twice = _first_repeated(step.name for step in saga.steps)
     _require(twice is None, f"{saga.ref}: two steps are called {twice!r}")
+    for name in (saga.name, *(p.name for p in saga.participants), *(s.name for s in saga.steps), *_words(saga)):
+        _require(
+            NAME.fullmatch(name) is not None,
+            f"{saga.ref}: {name!r} is no name; names are made of letters, digits, '.', '_' and '-'",
+        )
+
+
+def _words(saga: Saga) -> list[str]:
+    """Return every command and event, as they are written."""
+    parts = (part for s in saga.steps for part in (s.command, s.success, s.failure, s.compensation, s.compensated))
+    return [saga.started, saga.completed, saga.cancelled, *(part for part in parts if part is not None)]
 
 
 def _participants(saga: Saga) -> None:
+    twice = _first_repeated(participant.name for participant in saga.participants)
+    _require(twice is None, f"{saga.ref}: two participants are called {twice!r}")
     known = {participant.name: participant for participant in saga.participants}
+    _require(
+        known.get(saga.initiator.name, saga.initiator) == saga.initiator,
+        f"{saga.ref}: the initiator and a participant are both called {saga.initiator.name!r}, but are not the same",
+    )
     for step in saga.steps:
         _require(
             step.participant in known,
@@ -262,9 +286,9 @@ def _step_parts(saga: Saga) -> None:
 
 
 def _events(saga: Saga) -> None:
-    twice = _first_repeated(step.command for step in saga.steps)
-    _require(twice is None, f"{saga.ref}: two steps have the command {twice!r}; an answer could not be told apart")
-    commands = {c for step in saga.steps for c in (step.command, step.compensation) if c}
+    commands = [c for step in saga.steps for c in (step.command, step.compensation) if c]
+    twice = _first_repeated(commands)
+    _require(twice is None, f"{saga.ref}: the command {twice!r} is given twice; who carries it out could not tell why")
     own = (saga.started, saga.completed, saga.cancelled)
     said = [*own, *(event for step in saga.steps for event in step.events)]
     twice = _first_repeated(said)
@@ -272,8 +296,10 @@ def _events(saga: Saga) -> None:
         twice is None,
         f"{saga.ref}: {twice!r} is said at two places, so the saga could run in a circle; every event has one meaning",
     )
-    both = sorted(commands & set(said))
+    both = sorted(set(commands) & set(said))
     _require(not both, f"{saga.ref}: {', '.join(both)} is both a command and an event")
+    kit = sorted(KIT_WORDS & {*commands, *said})
+    _require(not kit, f"{saga.ref}: {', '.join(kit)} is a word of the kit; choose another")
 
 
 def _order(saga: Saga) -> None:

@@ -1,7 +1,7 @@
 """What travels between participants: one immutable value, its identity, and nothing about how it travels.
 
-The id of a message is a function of what it says (saga, step, type, attempt), never of chance, so that a service that is
-killed and does its work again says the same thing under the same name, and everybody who heard it already can tell.
+The id of a message is a function of what it says (saga, step, type, attempt), never of chance, so that a service that
+is killed and does its work again says the same thing under the same name, and everybody who heard it already can tell.
 """
 
 import enum

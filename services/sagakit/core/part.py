@@ -1,8 +1,8 @@
 """A participant's part in one saga: what it has heard, how its own steps stand, and what it must do next.
 
-`hear` takes a message in, `answered` takes the outcome of an action in; both end in `_advance`, which looks only at what
-is known and never at how it became known. So order, repetition and crashes do not matter: what is owed is a function of
-the part. The two modes differ in two questions only, `_may_begin` and `_must_undo`.
+`hear` takes a message in, `answered` takes the outcome of an action in; both end in `_advance`, which looks only at
+what is known and never at how it became known. So order, repetition and crashes do not matter: what is owed is a
+function of the part. The two modes differ in two questions only, `_may_begin` and `_must_undo`.
 """
 
 from datetime import datetime
@@ -10,22 +10,22 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from sagakit.core.definition import Step, StepKind
+from sagakit.core.definition import Step
 from sagakit.core.facts import AbortCode, ByHand, StepStatus, Verb
-from sagakit.core.messages import Message, Mode, message_id
+from sagakit.core.messages import EMPTY, Message, Mode, message_id
 from sagakit.core.reactions import Rule, Share
 
 ABORT, SUSPENDED, RESUMED, KILLED, STUCK = "AbortSaga", "SagaSuspended", "SagaResumed", "SagaKilled", "StepStuck"
 CONTROLS = frozenset({ABORT, SUSPENDED, RESUMED, KILLED})
 REPAIRS = {"RetryStep": Verb.RETRY, "SkipStep": Verb.SKIP, "MarkStepDone": Verb.MARK_DONE}
-HANDLED_MAX = 32
 NOTHING = msgspec.Raw(b"null")
 
 
 class PartStep(msgspec.Struct, frozen=True, omit_defaults=True):
     """How one of our own steps stands, and the last thing we said of it (to say it again when asked again).
 
-    While the step is begun or being taken back: how often that was tried, why it did not work, and when it is due again.
+    While the step is begun or being taken back: how often that was tried, why it did not work, and when it is due
+    again. `repaired` is the number of the last decision of a person that was heard.
     """
 
     status: StepStatus = StepStatus.IDLE
@@ -35,6 +35,7 @@ class PartStep(msgspec.Struct, frozen=True, omit_defaults=True):
     data: msgspec.Raw = NOTHING
     stuck: bool = False
     gave_up: int = 0
+    repaired: int = -1
     cause: str = ""
     tries: int = 0
     error: str | None = None
@@ -52,7 +53,8 @@ NOT_BEGUN = PartStep()
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a participant keeps of one saga. `heard` maps each event or command that counts to its message id.
 
-    `due` is the earliest moment at which one of its steps is to be tried again.
+    `input` is what the saga began with; `commands` is what each command of an orchestrator said. `switched` is the
+    number of the last suspension or resumption heard. `due` is when the earliest of its steps is to be tried again.
     """
 
     saga_id: str
@@ -62,18 +64,23 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     deadline: datetime | None = None
     traceparent: str | None = None
     input: msgspec.Raw = NOTHING
+    commands: dict[str, msgspec.Raw] = {}
     heard: dict[str, str] = {}
     steps: dict[str, PartStep] = {}
     abort: AbortCode | None = None
     suspended: bool = False
     killed: bool = False
-    handled: tuple[str, ...] = ()
+    switched: int = -1
     due: datetime | None = None
 
     @property
     def begun(self) -> bool:
-        """True once the saga's input is known: its started event was heard, or a command."""
+        """True once the saga's started event was heard, so that its input is known."""
         return self.input != NOTHING
+
+    def input_of(self, command: str) -> msgspec.Raw:
+        """Return what the command is to be carried out with: what it said itself, or what the saga began with."""
+        return self.commands.get(command, self.input if self.begun else EMPTY)
 
     def step(self, name: str) -> PartStep:
         """Return how the step stands, also when nothing happened to it yet."""
@@ -190,13 +197,11 @@ def lacks_input(share: Share, part: Part | None, message: Message) -> bool:
 
 def hear(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
     """Return the part after this message, and what is to be done; a message heard before changes nothing."""
-    if message.type in CONTROLS or message.type in REPAIRS:
-        if message.id in part.handled:
-            return part, []
-        part = replace(part, handled=(*part.handled, message.id)[-HANDLED_MAX:])
-        if message.type in REPAIRS:
-            return _repair(share, part, message, now)
-        return _advance(share, _controlled(part, message), now)
+    if message.type in REPAIRS:
+        return _repair(share, part, message)
+    if message.type in CONTROLS:
+        known, part = part, _controlled(part, message)
+        return (part, []) if part is known else _advance(share, part, now)
     if message.mode is Mode.ORCHESTRATION:
         return _commanded(share, part, message, now)
     if message.type in part.heard:
@@ -219,7 +224,13 @@ def answered(
     attempt = was.undo_asked if status is StepStatus.COMPENSATED else was.asked
     own = message_id(part.saga_id, step, event, attempt)
     concluded = PartStep(
-        status=status, asked=was.asked, undo_asked=was.undo_asked, said=event, data=outcome.data, gave_up=was.gave_up
+        status=status,
+        asked=was.asked,
+        undo_asked=was.undo_asked,
+        said=event,
+        data=outcome.data,
+        gave_up=was.gave_up,
+        repaired=was.repaired,
     )
     part = _with(part, step, concluded, heard={**part.heard, event: own})
     part, todo = _advance(share, part, now)
@@ -238,6 +249,14 @@ def _concluded(step: Step, outcome: Succeeded | Declined, *, undoing: bool) -> t
     return step.success, StepStatus.SUCCEEDED
 
 
+def again(share: Share, part: Part, step: str) -> Act | Undo:
+    """Return what the pending step is to try once more."""
+    was = part.steps[step]
+    if was.status is StepStatus.UNDOING:
+        return Undo(step, was.cause, happened=was.said == share.by_step[step].step.success)
+    return Act(step, was.cause)
+
+
 def put_off(part: Part, step: str, due: datetime, error: str | None = None) -> Part:
     """Return the part with the pending step due again at that time; an `error` counts as a try that failed."""
     was = part.step(step)
@@ -251,16 +270,17 @@ def barred_data(part: Part, say: Say, data: msgspec.Raw) -> Part:
 
 
 def _controlled(part: Part, message: Message) -> Part:
-    match message.type:
-        case "AbortSaga":
-            code = msgspec.json.decode(message.data, type=Abort).code
-            return replace(part, abort=part.abort or code, heard={**part.heard, ABORT: message.id})
-        case "SagaSuspended":
-            return replace(part, suspended=True)
-        case "SagaResumed":
-            return replace(part, suspended=False)
-        case _:
-            return replace(part, killed=True)
+    """Return the part after a word to all participants, or the very same part when that word is no news."""
+    if message.type == ABORT:
+        if part.abort is not None:
+            return part
+        code = msgspec.json.decode(message.data, type=Abort).code
+        return replace(part, abort=code, heard={**part.heard, ABORT: message.id})
+    if message.type == KILLED:
+        return part if part.killed else replace(part, killed=True)
+    if message.attempt <= part.switched:
+        return part
+    return replace(part, suspended=message.type == SUSPENDED, switched=message.attempt)
 
 
 def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
@@ -268,36 +288,33 @@ def _commanded(share: Share, part: Part, message: Message, now: datetime) -> tup
     rule = share.by_command[message.type]
     was = part.step(rule.step.name)
     undoing = message.type == rule.step.compensation
-    asked = was.undo_asked if undoing else was.asked
+    step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
     if message.type in part.heard:
-        if message.attempt <= asked:
+        if message.attempt <= (was.undo_asked if undoing else was.asked):
             return part, []
-        step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
         part = _with(part, rule.step.name, step)
         answers = (rule.step.compensated,) if undoing else (rule.step.success, rule.step.failure)
         if was.said is None or was.said not in answers:
             return part, []
         own = message_id(part.saga_id, rule.step.name, was.said, message.attempt)
         return part, [Say(own, rule.step.name, was.said, message.id, message.attempt, was.data)]
-    step = replace(was, undo_asked=message.attempt) if undoing else replace(was, asked=message.attempt)
     heard = {**part.heard, message.type: message.id}
-    if not undoing or not part.begun:
-        part = replace(part, input=message.data)
+    part = replace(part, commands={**part.commands, message.type: message.data})
     return _advance(share, _with(part, rule.step.name, step, heard=heard), now)
 
 
-def _repair(share: Share, part: Part, message: Message, now: datetime) -> tuple[Part, list[Todo]]:
+def _repair(share: Share, part: Part, message: Message) -> tuple[Part, list[Todo]]:
     wish = msgspec.json.decode(message.data, type=Repair)
     step = part.step(wish.step)
-    if not step.stuck:
+    if not step.stuck or message.attempt <= step.repaired:
         return part, []
-    part = _with(part, wish.step, replace(step, stuck=False, tries=0))
-    undoing = step.status is StepStatus.UNDOING
+    repaired = replace(step, stuck=False, tries=0, cause=message.id, repaired=message.attempt)
+    part = _with(part, wish.step, repaired)
     verb = REPAIRS[message.type]
     if verb is Verb.RETRY:
-        return part, [Undo(wish.step, message.id, happened=True) if undoing else Act(wish.step, message.id)]
+        return part, [again(share, part, wish.step)]
     by_hand = ByHand(verb=verb, actor=wish.requested_by, reason=wish.reason)
-    return part, [Resolve(wish.step, message.id, undoing, by_hand)]
+    return part, [Resolve(wish.step, message.id, step.status is StepStatus.UNDOING, by_hand)]
 
 
 def _advance(share: Share, part: Part, now: datetime) -> tuple[Part, list[Todo]]:
@@ -305,6 +322,7 @@ def _advance(share: Share, part: Part, now: datetime) -> tuple[Part, list[Todo]]
     todo: list[Todo] = []
     if part.killed:
         return part, todo
+    barred = False
     for rule in share.rules:
         step = part.steps.get(rule.step.name, NOT_BEGUN)
         if step.status is StepStatus.IDLE:
@@ -313,6 +331,11 @@ def _advance(share: Share, part: Part, now: datetime) -> tuple[Part, list[Todo]]
             part, more = _advance_undo(part, rule, step)
         else:
             continue
+        if more:
+            todo += more
+            barred = barred or type(more[0]) is Say
+    if barred:  # our own steps beside and before the barred one hear of it now, for nobody else tells them
+        part, more = _advance(share, part, now)
         todo += more
     return part, todo
 
@@ -372,11 +395,14 @@ def _must_undo(part: Part, rule: Rule) -> str | None:
     heard = part.heard
     if part.mode is Mode.ORCHESTRATION:
         return heard.get(rule.step.compensation or "")
-    if _settled_behind(heard, rule):
-        return _last(heard, [e for pair in rule.settles for e in pair])
-    failures = [failure for _, failure in rule.siblings if failure in heard]
-    if failures and all(success in heard or failure in heard for success, failure in rule.siblings):
-        return _last(heard, [e for pair in rule.siblings for e in pair])
+    failed = False
+    for success, failure in rule.siblings:
+        if failure in heard:
+            failed = True
+        elif success not in heard:
+            return None
+    if failed or _settled_behind(heard, rule):
+        return _last(heard, [event for pair in (*rule.siblings, *rule.settles) for event in pair])
     return None
 
 

@@ -98,13 +98,16 @@ def fold(saga: Saga, saga_id: str, facts: list[AnyFact]) -> SagaState:
 
 
 def pivot_succeeded(saga: Saga, state: SagaState) -> bool:
-    """Tell whether the saga can only go forward: its pivot, or lacking one its last compensatable stage, succeeded."""
+    """Tell whether the saga can only go forward: its pivot, or lacking one its last compensatable stage, succeeded.
+
+    A saga in which nobody can refuse goes forward from the beginning.
+    """
     steps = state.steps
     for step in saga.point_of_no_return:
         known = steps.get(step.name)
         if known is None or known.status is not StepStatus.SUCCEEDED:
             return False
-    return bool(saga.point_of_no_return)
+    return True
 
 
 Changes = dict[str, Any]

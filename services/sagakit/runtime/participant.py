@@ -10,7 +10,7 @@ from sagakit.core.contracts import Contracts, encode_data
 from sagakit.core.control_contracts import StuckData
 from sagakit.core.definition import RetryPolicy, Saga
 from sagakit.core.facts import ByHand, StepStatus
-from sagakit.core.messages import EMPTY, Message
+from sagakit.core.messages import Message
 from sagakit.core.part import (
     CONTROLS,
     REPAIRS,
@@ -22,6 +22,7 @@ from sagakit.core.part import (
     Succeeded,
     Todo,
     Undo,
+    again,
     answered,
     barred_data,
     concerns,
@@ -213,9 +214,7 @@ class _Turn:
         for part in self._parts.values():
             for name, step in part.steps.items():
                 if step.pending and not step.stuck and step.due is not None and step.due <= self._now:
-                    undoing = step.status is StepStatus.UNDOING
-                    todo = Undo(name, step.cause, happened=True) if undoing else Act(name, step.cause)
-                    self._todo.append((part.saga_id, todo))
+                    self._todo.append((part.saga_id, again(self._its.shares[part.definition], part, name)))
 
     async def settle(
         self, action: OutsideAction[msgspec.Struct], asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]
@@ -301,7 +300,7 @@ class _Turn:
             saga_id=part.saga_id,
             step=todo.step,
             command=command,
-            data=self._its.decoders[command].decode(part.input if part.begun else EMPTY),
+            data=self._its.decoders[command].decode(part.input_of(command)),
             now=self._now,
             tries=part.step(todo.step).tries,
             happened=todo.happened if isinstance(todo, Undo) else True,
