@@ -14,9 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
 from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, problem, unavailable
-from sagakit.runtime.http.routes import BODY_BYTES_MAX, Call, Reading, Reply, Route, encode
+from sagakit.runtime.http.routes import BODY_BYTES_MAX, JSON, Call, Reading, Reply, Route, encode
 
-JSON = "application/json"
 QUERY_FIELDS_MAX = 100
 
 log_lines = logging.getLogger(__name__)
@@ -66,8 +65,8 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
         case HTTPException(status_code=413):
             limit = _limit(request)
             rule = f"the body must not exceed {limit} bytes"
-            # Whoever keeps sending is not listened to any more.
-            return ProblemError(problem(413, detail=rule, field="", rule=rule), {"Connection": "close"})
+            # The connection stays: to close it on a client that still sends would take this answer from it.
+            return ProblemError(problem(413, detail=rule, field="", rule=rule))
         case ClientException(status_code=status, detail=detail):
             return ProblemError(problem(status, detail=detail))
         case _:
@@ -88,7 +87,7 @@ def _handler(route: Route, counts: Counter[tuple[str, str, int]]) -> HTTPRouteHa
         said = await handle(Call(params, body))
         reply = said if isinstance(said, Reply) else Reply(bare_status, said)
         counts[keys[reply.status]] += 1
-        return _answer(reply.status, reply.body, dict(reply.headers), JSON)
+        return _answer(reply.status, reply.body, dict(reply.headers), reply.media_type)
 
     return HTTPRouteHandler(
         _litestar_path(route.path),

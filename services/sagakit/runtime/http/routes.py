@@ -14,6 +14,7 @@ from msgspec import Meta
 from sagakit.runtime.http.problems import DEPTH_MAX, broken_rule, depth, invalid, nul_at
 
 BODY_BYTES_MAX = 262_144
+JSON = "application/json"
 ACTOR_DEFAULT = "anonymous"
 
 P = TypeVar("P")
@@ -60,11 +61,12 @@ class Call(Generic[P, B]):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with a status or headers of its own. `body` is a struct, or bytes that are JSON already."""
+    """An answer with a status or headers of its own. `body` is a struct, or bytes of `media_type` already."""
 
     status: int
     body: msgspec.Struct | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = JSON
 
 
 Handler = Callable[[Call[Any, Any]], Awaitable[Reply | msgspec.Struct]]
@@ -74,7 +76,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Reply | msgspec.Struct]]
 class Route:
     """One operation. `returns` maps each good status to what it carries; the first is that of a bare struct.
 
-    `problems` are the bad statuses beyond those that follow from the route itself (400, 413, 415, 500, 503).
+    `problems` are the bad statuses beyond those that follow from the route itself (400, 413, 415, 500, 503), `headers`
+    the headers of its answers, by status. Only what is `documented` stands in the OpenAPI document.
     """
 
     method: str
@@ -88,6 +91,8 @@ class Route:
     problems: tuple[int, ...] = ()
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     tag: str = ""
+    media_type: str = JSON
+    documented: bool = True
 
 
 class Reading(Generic[P, B]):

@@ -1,0 +1,150 @@
+"""The OpenAPI 3.1 document of a service, computed from its routes: what is read is what is documented."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from sagakit.runtime.http.problems import PROBLEM_JSON, Problem
+from sagakit.runtime.http.routes import JSON, Route, header_name
+
+REFERENCE = "#/components/schemas/{name}"
+DECIMAL_READ = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]}
+DECIMAL_SAID = {"type": "number"}
+MEANINGS = {
+    200: "As asked.",
+    201: "Made.",
+    202: "Accepted; it goes on.",
+    204: "Done; there is nothing to say.",
+    400: "The request breaks a rule.",
+    404: "There is no such thing.",
+    409: "It stands as it does not allow this.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    500: "An error of the service's own.",
+    503: "Not now; nothing was done, try again.",
+}
+
+Schema = dict[str, Any]
+
+
+def document(title: str, routes: Sequence[Route]) -> Schema:
+    """Return the document of these routes."""
+    shown = [route for route in routes if route.documented]
+    read, said = _Schemas(DECIMAL_READ), _Schemas(DECIMAL_SAID)
+    for route in shown:
+        for parameter in msgspec.structs.fields(route.params):
+            read.want(parameter.type)
+        if route.body is not None:
+            read.want(route.body)
+        for carried in route.returns.values():
+            said.want(carried)
+    said.want(Problem)
+    paths: dict[str, Schema] = {}
+    for route in shown:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, read, said)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version("sagaplane")},
+        "paths": paths,
+        "components": {"schemas": _merged(read.components, said.components)},
+    }
+
+
+class _Schemas:
+    """The schemas of all types that go in one direction, with one name for each struct."""
+
+    def __init__(self, decimal: Schema) -> None:
+        self._decimal = decimal
+        self._types: list[Any] = []
+        self._made: tuple[list[Schema], dict[str, Schema]] | None = None
+
+    def want(self, wanted: Any) -> None:  # noqa: ANN401 - a type
+        self._types.append(wanted)
+
+    def of(self, wanted: Any) -> Schema:  # noqa: ANN401 - a type
+        schemas, _ = self._make()
+        return schemas[self._types.index(wanted)]
+
+    @property
+    def components(self) -> dict[str, Schema]:
+        return self._make()[1]
+
+    def _make(self) -> tuple[list[Schema], dict[str, Schema]]:
+        if self._made is None:
+            schemas, components = msgspec.json.schema_components(self._types, ref_template=REFERENCE)
+            self._made = (
+                [self._exact(schema) for schema in schemas],
+                {name: self._exact(schema) for name, schema in components.items()},
+            )
+        return self._made
+
+    def _exact(self, schema: Any) -> Any:  # noqa: ANN401 - a piece of a schema
+        """Return the schema with decimals as this direction has them."""
+        if isinstance(schema, list):
+            return [self._exact(inner) for inner in schema]
+        if not isinstance(schema, dict):
+            return schema
+        if schema.get("format") == "decimal":
+            return {**{name: said for name, said in schema.items() if name not in ("type", "format")}, **self._decimal}
+        return {name: self._exact(inner) for name, inner in schema.items()}
+
+
+def _operation(route: Route, read: _Schemas, said: _Schemas) -> Schema:
+    operation: Schema = {
+        "summary": route.summary,
+        "operationId": route.handler.__name__,
+        "parameters": _parameters(route, read),
+        "responses": _responses(route, said),
+    }
+    if route.handler.__doc__:
+        operation["description"] = route.handler.__doc__
+    if route.tag:
+        operation["tags"] = [route.tag]
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": read.of(route.body)}}}
+    return operation
+
+
+def _parameters(route: Route, read: _Schemas) -> list[Schema]:
+    parameters: list[Schema] = []
+    for field in msgspec.structs.fields(route.params):
+        header = header_name(field.type)
+        place = "header" if header else "path" if f"{{{field.encode_name}}}" in route.path else "query"
+        schema = read.of(field.type)
+        if field.default not in (msgspec.NODEFAULT, None):
+            schema = {**schema, "default": msgspec.to_builtins(field.default)}
+        parameter: Schema = {
+            "name": header or field.encode_name,
+            "in": place,
+            "required": field.required or place == "path",
+            "schema": schema,
+        }
+        parameters.append(parameter)
+    return parameters
+
+
+def _responses(route: Route, said: _Schemas) -> Schema:
+    responses: Schema = {}
+    for status, carried in route.returns.items():
+        responses[str(status)] = _response(status, route, {route.media_type: {"schema": said.of(carried)}})
+    bad = {400, 500, 503, *route.problems, *((413, 415) if route.body is not None else ())}
+    for status in sorted(bad):
+        responses[str(status)] = _response(status, route, {PROBLEM_JSON: {"schema": said.of(Problem)}})
+    return responses
+
+
+def _response(status: int, route: Route, content: Schema) -> Schema:
+    response: Schema = {"description": MEANINGS[status], "content": content}
+    names = [*route.headers.get(status, ()), *(("Retry-After",) if status == 503 else ())]  # noqa: PLR2004 - HTTP's own
+    if names:
+        response["headers"] = {name: {"schema": {"type": "string"}} for name in names}
+    return response
+
+
+def _merged(read: Mapping[str, Schema], said: Mapping[str, Schema]) -> dict[str, Schema]:
+    for name in read.keys() & said.keys():
+        if read[name] != said[name]:
+            raise ValueError(f"{name} reads otherwise than it is said; give the two directions a struct each")
+    return dict(sorted({**read, **said}.items()))

@@ -1,0 +1,159 @@
+"""A service as a process runs it: its loops and how they wake each other, its HTTP side, and whether it is ready.
+
+A service's `wiring` makes one of these from its settings, a store and a log; `__main__` and the box run it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Self
+
+from litestar import Litestar
+
+from sagakit.core.contracts import Contracts
+from sagakit.core.messages import Message
+from sagakit.ports import Clock, Log, Store, Transaction
+from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.http.app import Requests, build_app
+from sagakit.runtime.http.probes import Probes
+from sagakit.runtime.http.routes import Route
+from sagakit.runtime.http.server import HOST, Server
+from sagakit.runtime.loops import Bell, Loop, Runner, Steps
+from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, counted
+from sagakit.runtime.participant import Participant
+from sagakit.runtime.relay import Relay
+
+LOG_WAIT_SECONDS = 0.5
+RELAY_WAIT_SECONDS = 0.5
+DUE_WAIT_SECONDS = 0.1
+"""How late a retry can be when nothing else wakes the participant."""
+
+
+@dataclass
+class Service:
+    """One service, ready to run: `async with service` is from its first message to its last.
+
+    Whoever opened the store and the log closes them, after the service has stopped.
+    """
+
+    name: str
+    title: str
+    port: int
+    store: Store
+    log: Log
+    contracts: Contracts
+    clock: Clock
+    host: str = HOST
+    instance: str = "0"
+    routes: list[Route] = field(default_factory=list)
+    consumers: list[Consumer] = field(default_factory=list)
+    runner: Runner = field(default_factory=Runner)
+    requests: Requests = field(default_factory=Requests)
+    _server: Server | None = None
+
+    def __post_init__(self) -> None:
+        """Publish what is left in the outbox, as soon as it is there."""
+        bell = Bell(RELAY_WAIT_SECONDS)
+        self.store.on_commit(bell.ring)
+        self.add(Relay(self.name, self.store, self.log), bell)
+
+    def add(self, steps: Steps, bell: Bell) -> Loop:
+        """Run one more loop, which `bell` wakes."""
+        return self.runner.add(steps, bell.wait)
+
+    def hear(self, handler: Handler, group: str | None = None, then: Sequence[Bell] = ()) -> Consumer:
+        """Consume what the handler listens to, as a group (by default named like the service); `then` are rung."""
+        consumer = Consumer(
+            service=self.name,
+            group=group or self.name,
+            handler=_Ringing(handler, then) if then else handler,
+            store=self.store,
+            log=self.log,
+            contracts=self.contracts,
+            clock=self.clock,
+            instance=self.instance,
+        )
+        self.consumers.append(consumer)
+        self.runner.add(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
+        return consumer
+
+    def take_part(self, participant: Participant) -> None:
+        """Hear what the participant's steps need, and carry out what is due."""
+        bell = Bell(DUE_WAIT_SECONDS)
+        self.hear(participant, then=(bell,))
+        self.add(_Named(f"{self.name} participant", participant), bell)
+
+    @cached_property
+    def app(self) -> Litestar:
+        """The HTTP application: the service's own routes, the probes, the OpenAPI document and its page."""
+        probes = Probes(self.title, self.routes, self.troubles, self.samples, self.store)
+        return build_app([*self.routes, *probes.routes()], self.requests)
+
+    def troubles(self) -> list[str]:
+        """Return why the service is not ready, one sentence each."""
+        waiting = [f"{consumer.name}: no partitions yet" for consumer in self.consumers if not consumer.ready]
+        return [*waiting, *self.runner.troubles, *(["is stopping"] if self.runner.stop.is_set() else [])]
+
+    def samples(self) -> Iterable[tuple[Named, tuple[str, ...], float]]:
+        """Return what the loops and the HTTP side have counted."""
+        loops = [loop.steps for loop in self.runner.loops]
+        yield from counted(steps for steps in loops if isinstance(steps, Counting))
+        for loop in self.runner.loops:
+            yield FAILURES, (loop.steps.name,), loop.failures
+        for (method, route, status), number in self.requests.counts.items():
+            yield REQUESTS, (method, route, str(status)), number
+
+    async def __aenter__(self) -> Self:
+        """Answer over HTTP, and start every loop."""
+        self._server = Server(self.app, self.port, self.host)
+        await self._server.start()
+        self.port = self._server.port
+        self.runner.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no more requests, let every loop finish its step, and give the partitions to others."""
+        self.runner.stop.set()
+        if self._server is not None:
+            await self._server.stop()
+        await self.runner.drain()
+        for consumer in self.consumers:
+            await consumer.close()
+
+
+@dataclass(slots=True)
+class _Named:
+    """A participant's loop: it is told from its consumer by name."""
+
+    name: str
+    participant: Participant
+
+    async def step(self) -> bool:
+        return await self.participant.step()
+
+
+@dataclass(slots=True)
+class _Ringing:
+    """A handler after whose commits somebody is woken."""
+
+    handler: Handler
+    bells: Sequence[Bell]
+
+    @property
+    def topics(self) -> frozenset[str]:
+        return self.handler.topics
+
+    def wants(self, message_type: str) -> bool:
+        return self.handler.wants(message_type)
+
+    async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
+        await self.handler.handle(transaction, messages, now)
+
+    def committed(self) -> None:
+        self.handler.committed()
+        for bell in self.bells:
+            bell.ring()
+
+    def failed(self) -> None:
+        self.handler.failed()
