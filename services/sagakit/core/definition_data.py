@@ -1,0 +1,157 @@
+"""A definition as plain data, as a file, a topic or a Kubernetes resource holds it; names in camelCase.
+
+Whatever is written wrongly is said in one sentence that names the place, as for a definition that cannot mean anything.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from sagakit.core.definition import (
+    SAGA_TIMEOUT_SECONDS,
+    DefinitionError,
+    Participant,
+    RetryPolicy,
+    Saga,
+    Step,
+    StepKind,
+)
+
+
+_POLICY = RetryPolicy()
+
+
+class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+    """What is not known is a mistake, not an extension."""
+
+
+class _Retry(_Shape, frozen=True, kw_only=True):
+    attempts_max: int = _POLICY.attempts_max
+    delay_seconds: float = _POLICY.delay_seconds
+    delay_seconds_max: float = _POLICY.delay_seconds_max
+    jitter: float = _POLICY.jitter
+
+
+class _Participant(_Shape, frozen=True, kw_only=True):
+    name: str
+    events_topic: str
+    handles: list[str] = []
+
+
+class _Step(_Shape, frozen=True, kw_only=True):
+    name: str
+    participant: str
+    command: str
+    success: str
+    failure: str | None = None
+    compensation: str | None = None
+    compensated: str | None = None
+    kind: StepKind = StepKind.COMPENSATABLE
+    timeout_seconds: int | None = None
+    retry: _Retry | None = None
+    after: list[str] = []
+
+
+class _Stage(_Shape, frozen=True, kw_only=True):
+    steps: list[_Step]
+
+
+class _Definition(_Shape, frozen=True, kw_only=True):
+    name: str
+    version: int = 1
+    initiator: _Participant
+    participants: list[_Participant]
+    stages: list[_Stage]
+    started: str
+    completed: str
+    cancelled: str
+    timeout_seconds: int = SAGA_TIMEOUT_SECONDS
+
+
+def to_data(saga: Saga) -> dict[str, Any]:
+    """Return the definition as plain data: dictionaries, lists, texts and numbers; defaults are left out."""
+    shape = _Definition(
+        name=saga.name,
+        version=saga.version,
+        initiator=_participant(saga.initiator),
+        participants=[_participant(participant) for participant in saga.participants],
+        stages=[_Stage(steps=[_step(step) for step in stage]) for stage in saga.stages],
+        started=saga.started,
+        completed=saga.completed,
+        cancelled=saga.cancelled,
+        timeout_seconds=saga.timeout_seconds,
+    )
+    data: dict[str, Any] = msgspec.to_builtins(shape)
+    return data
+
+
+def from_data(data: object) -> Saga:
+    """Return the definition that the data describes.
+
+    Raises:
+        DefinitionError: with one sentence, when a field is missing, unknown or of the wrong type, or when the
+            definition cannot mean anything.
+    """
+    try:
+        shape = msgspec.convert(data, _Definition)
+    except msgspec.ValidationError as error:
+        raise DefinitionError(_sentence(str(error))) from error
+    return Saga(
+        name=shape.name,
+        version=shape.version,
+        initiator=_as_participant(shape.initiator),
+        participants=tuple(_as_participant(participant) for participant in shape.participants),
+        stages=tuple(tuple(_as_step(step) for step in stage.steps) for stage in shape.stages),
+        started=shape.started,
+        completed=shape.completed,
+        cancelled=shape.cancelled,
+        timeout_seconds=shape.timeout_seconds,
+    )
+
+
+def _participant(its: Participant) -> _Participant:
+    return _Participant(name=its.name, events_topic=its.events_topic, handles=sorted(its.handles))
+
+
+def _as_participant(shape: _Participant) -> Participant:
+    return Participant(shape.name, shape.events_topic, frozenset(shape.handles))
+
+
+def _step(its: Step) -> _Step:
+    plain = {name: getattr(its, name) for name in _Step.__struct_fields__ if name not in ("retry", "after")}
+    retry = _Retry(**{name: getattr(its.retry, name) for name in _Retry.__struct_fields__})
+    return _Step(**plain, retry=retry if its.retry != _POLICY else None, after=list(its.after))
+
+
+def _as_step(shape: _Step) -> Step:
+    plain = {name: getattr(shape, name) for name in _Step.__struct_fields__ if name not in ("retry", "after")}
+    retry = RetryPolicy(**{name: getattr(shape.retry or _POLICY, name) for name in _Retry.__struct_fields__})
+    return Step(**plain, retry=retry, after=tuple(shape.after))
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
+_MISSING = re.compile(r"Object missing required field `(.+?)`")
+_KIND = re.compile(r"Invalid enum value (.+)")
+_WRONG = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+_TYPES = {"str": "a text", "int": "a whole number", "float": "a number", "array": "a list", "object": "a mapping"}
+
+
+def _sentence(error: str) -> str:
+    """Return msgspec's words as a sentence of ours: the place first, then what is wrong there."""
+    what, _, place = error.partition(" - at `$")
+    at = place.removesuffix("`").removeprefix(".")
+    where = at or "the definition"
+    if found := _UNKNOWN.fullmatch(what):
+        return f"{where} has a field {found[1]!r}, which is not known"
+    if found := _MISSING.fullmatch(what):
+        return f"{where} needs a field {found[1]!r}"
+    if found := _WRONG.fullmatch(what):
+        return f"{where} must be {_type(found[1])}, not {_type(found[2])}"
+    if found := _KIND.fullmatch(what):
+        return f"{where} must be one of {', '.join(StepKind)}, not {found[1]}"
+    return f"{where}: {what}"
+
+
+def _type(names: str) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in names.split(" | "))
