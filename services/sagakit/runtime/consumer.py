@@ -28,7 +28,7 @@ from sagakit.ports import (
 )
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.topics import dead_letter_topic
-from sagakit.runtime.wire import draft, headers_of, message_type, parse
+from sagakit.runtime.wire import draft, headers_of, parse, type_in
 
 BATCH_RECORDS_MAX = 1000
 log_lines = logging.getLogger(__name__)
@@ -78,8 +78,12 @@ class Consumer:
         contracts: Contracts,
         clock: Clock,
         instance: str = "0",
+        first: frozenset[str] = frozenset(),
     ) -> None:
-        """Take everything by name; nothing is read before `step`."""
+        """Take everything by name; nothing is read before `step`.
+
+        The topics in `first` are read before the others, because what they say is usually the cause of the rest.
+        """
         self.name = f"{group} consumer"
         self.counts: Counter[str] = Counter()
         self._service = service
@@ -94,6 +98,9 @@ class Consumer:
         self._positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
         self._one_by_one = False
+        self._first = first
+        self._full = False
+        self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
 
     @property
     def ready(self) -> bool:
@@ -105,7 +112,7 @@ class Consumer:
         await self._assign()
         if not self._positions:
             return False
-        records = await self._log.fetch(self._positions, 1 if self._one_by_one else BATCH_RECORDS_MAX)
+        records = await self._fetch(1 if self._one_by_one else BATCH_RECORDS_MAX)
         if not records:
             return False
         try:
@@ -143,6 +150,19 @@ class Consumer:
         }
         self._assigned = assigned
 
+    async def _fetch(self, limit: int) -> list[Record]:
+        """Return the next records, causes before effects; every second time the rest has its turn in any case."""
+        if not self._first or self._one_by_one:
+            return await self._log.fetch(self._positions, limit)
+        records: list[Record] = []
+        if not self._full:
+            records = await self._log.fetch({at: o for at, o in self._positions.items() if at[0] in self._first}, limit)
+        self._full = len(records) == limit
+        if not self._full:
+            rest = {at: o for at, o in self._positions.items() if at[0] not in self._first}
+            records += await self._log.fetch(rest, limit)
+        return records
+
     async def _handle(self, records: Sequence[Record]) -> None:
         now = self._clock.now()
         messages, unreadable = self._read(records)
@@ -172,10 +192,9 @@ class Consumer:
     def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[_Unreadable]]:
         messages: list[Message] = []
         unreadable: list[_Unreadable] = []
-        wants, current = self._handler.wants, self._contracts.current
+        wants, current, passed_over = self._handler.wants, self._contracts.current, self._passed_over
         for record in records:
-            kind = message_type(record)
-            if kind is not None and not wants(kind) and kind in self._contracts.by_type:
+            if type_in(record.headers) in passed_over:
                 continue
             try:
                 message = current(parse(record))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from sagakit.core.messages import Message
-from sagakit.ports import Query, Reader, Table, Transaction
+from sagakit.ports import Query, Table, Transaction
 
 PARKED_SECONDS_MAX = 3600
 FEW = 100
@@ -33,11 +33,6 @@ def parked(message: Message, topic: str, waits_for: str, now: datetime) -> Parke
     """Return the message as it is parked."""
     give_up_at = now + timedelta(seconds=PARKED_SECONDS_MAX)
     return ParkedMessage(message.id, message.saga_id, waits_for, now, give_up_at, topic, message)
-
-
-async def anything_parked(reader: Reader) -> bool:
-    """Tell whether a look for parked messages can be spared."""
-    return bool(await reader.select(PARKED, Query(by="give_up_at", limit=1)))
 
 
 async def release_started(transaction: Transaction, saga_ids: Collection[str]) -> list[Message]:

@@ -35,7 +35,7 @@ from sagakit.core.reactions import Share, share
 from sagakit.ports import Clock, Draft, Query, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.parking import PARKED, ParkedMessage, anything_parked, parked, release
+from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release_started
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
 
@@ -76,6 +76,7 @@ class Participant:
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
         self.topics = frozenset({f"{name}.commands", SAGAS_EVENTS})
+        self.beginnings: frozenset[str] = frozenset()
         for saga in sagas:
             self.learn(saga)
 
@@ -93,6 +94,7 @@ class Participant:
         self.shares[saga.ref] = learned
         self._wanted |= learned.hears | learned.commands
         self.topics |= learned.topics
+        self.beginnings |= {saga.initiator.events_topic} & learned.topics
 
     def wants(self, message_type: str) -> bool:
         """Tell whether the message can concern any of our steps."""
@@ -184,29 +186,35 @@ class _Turn:
     async def hear(self, messages: Sequence[Message]) -> None:
         """Take in the messages; park those whose saga or definition is not known here yet."""
         self._parts = await self._tx.load(PARTS, {message.saga_id for message in messages})
-        waiting = await anything_parked(self._tx)
-        to_park: list[ParkedMessage] = []
-        queue = list(messages)
+        to_park: dict[str, ParkedMessage] = {}
+        while messages:
+            begun = self._hear_each(list(messages), to_park)
+            messages = await release_started(self._tx, begun) if begun else []
+        if to_park:
+            await self._tx.save(PARKED, to_park.values())
+
+    def _hear_each(self, queue: list[Message], to_park: dict[str, ParkedMessage]) -> list[str]:
+        """Hear what can be heard, put the rest into `to_park`, and return the sagas that begin with these messages."""
+        begun: list[str] = []
         for message in queue:
             known = self._its.shares.get(message.definition)
             if known is None:
-                to_park.append(parked(message, "", message.definition, self._now))
+                to_park[message.id] = parked(message, "", message.definition, self._now)
                 continue
             if not concerns(known, message):
                 continue
-            part = self._parts.get(message.saga_id)
-            if lacks_input(known, part, message):
-                to_park.append(parked(message, "", message.saga_id, self._now))
+            before = self._parts.get(message.saga_id)
+            if lacks_input(known, before, message):
+                to_park[message.id] = parked(message, "", message.saga_id, self._now)
                 continue
-            before = part or new_part(message)
-            part, todo = hear(known, before, message, self._now)
+            part, todo = hear(known, before or new_part(message), message, self._now)
             if part is not before:
                 self._put(part)
             self._todo += [(message.saga_id, item) for item in todo]
-            if message.type == known.saga.started and (waiting or to_park):
-                queue += await self._unpark(message.saga_id, to_park)
-        if to_park:
-            await self._tx.save(PARKED, to_park)
+            if message.type == known.saga.started:
+                queue += _taken(to_park, message.saga_id)
+                begun.append(message.saga_id)
+        return begun
 
     async def take_up(self, saga_ids: Sequence[str]) -> None:
         """Take up the steps of these sagas that are due again."""
@@ -333,11 +341,6 @@ class _Turn:
         )
         self._out.append(draft(known.saga.participant(self._its.name).events_topic, message))
 
-    async def _unpark(self, saga_id: str, to_park: list[ParkedMessage]) -> list[Message]:
-        held = [entry for entry in to_park if entry.waits_for == saga_id]
-        to_park[:] = [entry for entry in to_park if entry.waits_for != saga_id]
-        return [*await release(self._tx, "waits_for", [saga_id]), *(entry.message for entry in held)]
-
     def _put(self, part: Part) -> None:
         self._parts[part.saga_id] = part
         self._changed[part.saga_id] = part
@@ -346,3 +349,11 @@ class _Turn:
 def _with_hand(data: msgspec.Raw, by_hand: ByHand) -> msgspec.Raw:
     said: Mapping[str, object] = msgspec.json.decode(data)
     return encode_data({**said, "resolvedBy": by_hand})
+
+
+def _taken(to_park: dict[str, ParkedMessage], saga_id: str) -> list[Message]:
+    """Take out what was about to be parked for this saga, which begins now."""
+    held = [entry.message for entry in to_park.values() if entry.waits_for == saga_id] if to_park else []
+    for message in held:
+        del to_park[message.id]
+    return held

@@ -62,8 +62,17 @@ class Service:
         """Run one more loop, which `bell` wakes."""
         return self.runner.add(steps, bell.wait)
 
-    def hear(self, handler: Handler, group: str | None = None, then: Sequence[Bell] = ()) -> Consumer:
-        """Consume what the handler listens to, as a group (by default named like the service); `then` are rung."""
+    def hear(
+        self,
+        handler: Handler,
+        group: str | None = None,
+        then: Sequence[Bell] = (),
+        first: frozenset[str] = frozenset(),
+    ) -> Consumer:
+        """Consume what the handler listens to, as a group (by default named like the service).
+
+        The bells in `then` are rung after each commit; the topics in `first` are read before the others.
+        """
         consumer = Consumer(
             service=self.name,
             group=group or self.name,
@@ -73,6 +82,7 @@ class Service:
             contracts=self.contracts,
             clock=self.clock,
             instance=self.instance,
+            first=first,
         )
         self.consumers.append(consumer)
         self.runner.add(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
@@ -81,7 +91,7 @@ class Service:
     def take_part(self, participant: Participant) -> None:
         """Hear what the participant's steps need, and carry out what is due."""
         bell = Bell(DUE_WAIT_SECONDS)
-        self.hear(participant, then=(bell,))
+        self.hear(participant, then=(bell,), first=participant.beginnings)
         self.add(_Named(f"{self.name} participant", participant), bell)
 
     @cached_property

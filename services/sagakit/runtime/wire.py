@@ -42,10 +42,10 @@ def draft(topic: str, message: Message) -> Draft:
     return Draft(topic, m.saga_id, _encode(envelope), bytes(m.data))
 
 
-def message_type(record: Record) -> str | None:
-    """Return the type of the message in the record, without reading the rest; None when it has none."""
-    found = _type_in(record.headers)
-    return found.group(1).decode("utf-8", "replace") if found else None
+def type_in(headers: bytes) -> bytes:
+    """Return the type of a message from its headers, without reading the rest; nothing when it has none."""
+    found = _type_in(headers)
+    return found.group(1) if found else b""
 
 
 def parse(record: Record) -> Message:
