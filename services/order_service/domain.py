@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Literal, get_args
 
 import msgspec
 
@@ -21,6 +22,7 @@ QUANTITY_MAX = 1_000_000
 TIMEOUT_SECONDS_MAX = 604_800
 NAME = re.compile(r"[A-Za-z0-9._-]{1,50}", re.ASCII)
 TEXT_LENGTH_MAX = 100
+Status = Literal["pending", "confirmed", "cancelled"]
 TOTAL_MINOR_MAX = AMOUNT_MINOR_MAX
 
 
@@ -80,8 +82,10 @@ class Opening:
 
 
 def fingerprint(request: OrderRequest) -> str:
-    """Return what two requests share exactly when they order the same."""
-    return sha256(encode_data(request)).hexdigest()[:32]
+    """Return what two requests share exactly when they order the same, by whatever way they came."""
+    r = request
+    ordered = (r.user_id, r.items, r.currency, r.mode, r.timeout_seconds, r.correlation_id, r.refund_policy)
+    return sha256(encode_data(ordered)).hexdigest()[:32]
 
 
 def keyed_order_id(user_id: str, key: str) -> str:
@@ -156,14 +160,14 @@ def check(request: OrderRequest) -> int:
     return total_minor
 
 
-def status_of(phase: Phase) -> str:
+def status_of(phase: Phase) -> Status:
     """Return what a customer sees: pending until the saga is terminal, then confirmed or cancelled."""
     if not phase.terminal:
         return "pending"
     return "confirmed" if phase is Phase.COMPLETED else "cancelled"
 
 
-STATUSES: Sequence[str] = ("pending", "confirmed", "cancelled")
+STATUSES: Sequence[Status] = get_args(Status)
 
 
 def _line(number: int, line: OrderLine, currency: str) -> int:

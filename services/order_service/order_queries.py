@@ -1,0 +1,34 @@
+"""Questions about orders, asked of any reader."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from order_service.desk import ORDERS
+from order_service.domain import STATUSES, OrderView, Status
+from order_service.order_shapes import OrderDetail, detail_of
+from sagakit.core.facts import AnyFact
+from sagakit.core.state import fold
+from sagakit.ports import Reader
+from sagakit.runtime.paging import Page, merged_page
+from sagakit.runtime.sagas import facts_of
+from shop_contracts.order_saga import ORDER_SAGA
+
+
+async def page_of_orders(
+    reader: Reader, status: Status | None, user_id: str | None, cursor: str | None, limit: int
+) -> Page[OrderView]:
+    """Return one page of the read model, the newest order first."""
+    user = {} if user_id is None else {"user_id": user_id}
+    wheres = [{**user, "status": each} for each in ((status,) if status is not None else STATUSES)]
+    return await merged_page(reader, ORDERS, wheres, by="created_at", cursor=cursor, limit=limit)
+
+
+async def order_facts(reader: Reader, order_id: str) -> Sequence[AnyFact]:
+    """Return the facts of an order; none when there is no such order."""
+    return await facts_of(reader, order_id) if order_id in await reader.load(ORDERS, [order_id]) else ()
+
+
+async def order_detail(reader: Reader, order_id: str, as_of: datetime) -> OrderDetail | None:
+    """Return the whole order, as its facts have it at this moment."""
+    facts = await order_facts(reader, order_id)
+    return detail_of(fold(ORDER_SAGA, order_id, list(facts)), facts, as_of) if facts else None

@@ -1,0 +1,44 @@
+"""The order service, put together by hand: whoever runs it brings the adapters."""
+
+from order_service.app import routes
+from order_service.desk import ORDERS, CreateOrders, OrderDesk, order_tracker
+from order_service.settings import OrderSettings
+from sagakit.ports import Clock, Log, Store
+from sagakit.runtime.batches import BATCHES, CHUNKS, FAILURES, Batches
+from sagakit.runtime.deadlines import Deadlines
+from sagakit.runtime.expiry import ParkingExpiry
+from sagakit.runtime.loops import Bell
+from sagakit.runtime.parking import PARKED
+from sagakit.runtime.service import Service
+from sagakit.runtime.tracker import CORRELATIONS, SAGAS
+from shop_contracts.catalogue import SHOP
+
+TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
+DEADLINES_WAIT_SECONDS = 0.2
+"""How late a deadline is noticed when nothing is due before."""
+BATCHES_WAIT_SECONDS = 0.1
+EXPIRY_WAIT_SECONDS = 5.0
+
+
+def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Service:
+    """Return the service over a store with `TABLES`."""
+    service = Service(
+        name="order",
+        title="Sagaplane order service",
+        port=settings.port,
+        host=settings.host,
+        instance=settings.instance,
+        store=store,
+        log=log,
+        contracts=SHOP,
+        clock=clock,
+    )
+    tracker = order_tracker()
+    desk = OrderDesk(tracker)
+    service.routes += routes(tracker, desk, store, clock)
+    service.hear(tracker)
+    service.hear(CreateOrders(desk), "order-intake")
+    service.add(Deadlines(tracker, store, clock), Bell(DEADLINES_WAIT_SECONDS))
+    service.add(Batches(tracker, store, clock), Bell(BATCHES_WAIT_SECONDS))
+    service.add(ParkingExpiry("order", store, clock), Bell(EXPIRY_WAIT_SECONDS))
+    return service
