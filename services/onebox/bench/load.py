@@ -1,0 +1,93 @@
+"""Orders as a load: made from a printed seed, sent over HTTP, followed until every saga has ended."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import msgspec
+
+from order_service.desk import ORDERS
+from sagakit.adapters.sqlite import SqliteStore
+
+BATCH = 500
+STOCK_EACH = 1_000_000
+PRODUCTS = tuple(f"prod-{number}" for number in range(1, 11))
+SECONDS_MAX = 600.0
+
+encode = msgspec.json.Encoder().encode
+
+
+class LoadError(Exception):
+    """The load could not be carried to its end. The text says what was answered."""
+
+
+@dataclass
+class Load:
+    """A client of the box; `seed` names the orders, so that a run can be repeated."""
+
+    orders_url: str
+    inventory_url: str
+    orders: SqliteStore
+    seed: int
+    timeout_seconds: int = 600
+    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=60))
+    placed: int = 0
+
+    def order(self, number: int, *, timeout_seconds: int | None = None) -> dict[str, object]:
+        """Return the order of that number."""
+        return {
+            "userId": f"user-{number % 5000}",
+            "idempotencyKey": f"bench-{self.seed}-{number}",
+            "items": [{"productId": PRODUCTS[number % 10], "quantity": 1 + number % 2, "price": "9.99"}],
+            "timeoutSeconds": timeout_seconds or self.timeout_seconds,
+        }
+
+    async def stock(self) -> None:
+        """Put enough of every product on the shelves."""
+        for product in PRODUCTS:
+            answer = await self.client.put(f"{self.inventory_url}/stock/{product}", json={"quantity": STOCK_EACH})
+            answer.raise_for_status()
+
+    async def batch(self, numbers: range, *, timeout_seconds: int | None = None) -> None:
+        """Place these orders in one request."""
+        body = encode({"orders": [self.order(number, timeout_seconds=timeout_seconds) for number in numbers]})
+        headers = {"content-type": "application/json"}
+        answer = await self.client.post(f"{self.orders_url}/orders/batch", content=body, headers=headers)
+        if answer.status_code != httpx.codes.OK or b'"problem"' in answer.content:
+            text = f"a batch was answered {answer.status_code}: {answer.text[:300]}"
+            raise LoadError(text)
+        self.placed += len(numbers)
+
+    async def all_at_once(self, count: int, in_flight_max: int) -> None:
+        """Place so many orders as fast as they are taken, with at most so many of them unfinished."""
+        for first in range(self.placed, self.placed + count, BATCH):
+            while await self.unfinished() > in_flight_max:
+                await asyncio.sleep(0.02)
+            await self.batch(range(first, min(first + BATCH, first + count)))
+
+    async def unfinished(self) -> int:
+        """Return how many sagas have not ended, read beside the service so that looking costs it nothing."""
+        return await self.orders.view(lambda reader: reader.count(ORDERS, {"status": "pending"}))
+
+    async def until_all_ended(self) -> None:
+        """Return when no saga is unfinished."""
+        began = time.perf_counter()
+        while left := await self.unfinished():
+            if time.perf_counter() - began > SECONDS_MAX:
+                text = f"{left} sagas have not ended after {SECONDS_MAX:.0f} s"
+                raise LoadError(text)
+            await asyncio.sleep(0.05)
+
+
+def chunks(count: int, size: int) -> Iterator[range]:
+    """Return the numbers below `count` in runs of `size`."""
+    for first in range(0, count, size):
+        yield range(first, min(first + size, count))
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which that share of the values lies (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
