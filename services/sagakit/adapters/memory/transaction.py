@@ -49,7 +49,10 @@ class OpenTable(Generic[R]):
         self._decode = msgspec.json.Decoder(table.record).decode
 
     def as_stored(self, record: R) -> R:
-        """Return the record as it comes back from a disk: what JSON cannot carry fails here as it would there."""
+        """Return the record as it comes back from a disk: what JSON cannot carry fails here as it would there.
+
+        It shares nothing with the one given, so that nobody changes by hand what only a transaction may change.
+        """
         return self._decode(msgspec.json.encode(record))
 
 
@@ -62,20 +65,21 @@ class MemoryReader:
         self._tables = tables
 
     async def load(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
-        rows = self._open(table).rows
-        return {key: rows[key] for key in keys if key in rows}
+        opened = self._open(table)
+        return {key: opened.as_stored(opened.rows[key]) for key in keys if key in opened.rows}
 
     async def select(self, table: Table[R], query: Query) -> list[R]:
         query.check(table)
+        opened = self._open(table)
         found = [
             (_by(record, query), key, record)
-            for key, record in self._open(table).rows.items()
+            for key, record in opened.rows.items()
             if _equal(record, query.where) and _within(record, key, query)
         ]
         found.sort(key=lambda row: row[1], reverse=query.descending and query.by is None)
         if query.by is not None:
             found.sort(key=lambda row: row[0], reverse=query.descending)
-        return [record for _, _, record in found[: query.limit]]
+        return [opened.as_stored(record) for _, _, record in found[: query.limit]]
 
     async def count(self, table: Table[R], where: Mapping[str, Any]) -> int:
         Query(where).check(table)

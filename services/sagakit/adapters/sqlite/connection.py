@@ -28,9 +28,9 @@ class DatabaseFile:
     synchronous: Synchronous = "FULL"
     busy_seconds: float = 5.0
 
-    def open_writer(self) -> sqlite3.Connection:
-        """Return a connection that writes, in WAL mode. It waits for no lock unless told to (`patient`)."""
-        connection = self._open(busy_seconds=0.0)
+    def open_writer(self, *, patient: bool = True) -> sqlite3.Connection:
+        """Return a connection that writes, in WAL mode; a patient one waits for a lock that another process holds."""
+        connection = self._open(self.busy_seconds if patient else 0.0)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self.synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")

@@ -48,7 +48,7 @@ class SqliteLog:
             self._prepare()
             self._reader = self._file.open_reader()
             self._watch = Watch(self._version)
-            self._writer = Writer(self._file, self._watch.ring, aside=True)
+            self._writer = Writer(self._file, self, aside=True)
         except sqlite3.Error as error:
             raise self._file.error(error) from error
 
@@ -101,6 +101,13 @@ class SqliteLog:
         return await self._writer.write(
             lambda connection: sum(_prune(connection, (topic, p), before) for p in range(self._partitions))
         )
+
+    def committed(self) -> None:
+        """Wake the consumers of this process."""
+        self._watch.ring()
+
+    def failed(self) -> None:
+        """Nothing is remembered that did not happen."""
 
     async def close(self) -> None:
         await self._watch.close()
@@ -158,7 +165,6 @@ class SqliteLog:
 
     def _prepare(self) -> None:
         connection = self._file.open_writer()
-        connection.execute(f"PRAGMA busy_timeout={int(self._file.busy_seconds * 1000)}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             prepare(connection, self._file.path, "log", LOG_VERSION, LOG)

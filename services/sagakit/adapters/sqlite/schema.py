@@ -18,8 +18,7 @@ CREATE TABLE kit_progress (
     PRIMARY KEY (consumer, topic, partition)
 ) WITHOUT ROWID;
 CREATE TABLE kit_outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL, key TEXT, headers BLOB NOT NULL, value BLOB NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL, waiting INTEGER NOT NULL, drafts BLOB NOT NULL
 );
 """
 LOG_VERSION = 1

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sagakit.adapters.sqlite.connection import DatabaseFile, Synchronous
+from sagakit.adapters.sqlite.heads import StreamHeads
+from sagakit.adapters.sqlite.outbox import Outbox
 from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, declare, prepare
 from sagakit.adapters.sqlite.tables import RowFormat, microseconds
 from sagakit.adapters.sqlite.transaction import SqliteReader, SqliteTransaction
 from sagakit.adapters.sqlite.writer import Writer
-from sagakit.ports import Draft, OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
+from sagakit.ports import OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
 
 T = TypeVar("T")
 
@@ -25,52 +27,41 @@ class SqliteStore:
         """Open the file, and make it when it is missing."""
         self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous)
         self._formats = {table.name: RowFormat(table) for table in tables}
+        self._outbox = Outbox()
+        self._heads = StreamHeads()
         self._wakes: list[Callable[[], None]] = []
         self._sent = False
         try:
             self._prepare()
-            self._writer = Writer(self._file, self._committed)
+            self._writer = Writer(self._file, self)
             self._reader = self._file.open_reader()
         except sqlite3.Error as error:
             raise self._file.error(error) from error
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         def run(connection: sqlite3.Connection) -> T:
-            transaction = SqliteTransaction(connection, self._formats)
+            transaction = SqliteTransaction(connection, self._formats, self._heads.known(connection))
             value = run_to_end(work(transaction))
             transaction.finish()
-            self._sent |= bool(transaction.sent)
+            if transaction.sent:
+                self._outbox.add(connection, transaction.sent)
+                self._sent = True
+            self._heads.learn(transaction.appended)
             return value
 
         return await self._writer.write(run)
 
     async def view(self, look: Callable[[Reader], Awaitable[T]]) -> T:
-        try:
-            self._reader.execute("BEGIN")
-            try:
-                return run_to_end(look(SqliteReader(self._reader, self._formats)))
-            finally:
-                self._reader.execute("END")
-        except sqlite3.Error as error:
-            raise self._file.error(error) from error
+        return self._read(lambda reader: run_to_end(look(SqliteReader(reader, self._formats))))
 
     async def outbox(self, limit: int) -> list[OutboxEntry]:
-        rows = self._read(
-            "SELECT position, topic, key, headers, value FROM kit_outbox ORDER BY position LIMIT ?", (limit,)
-        )
-        return [OutboxEntry(position, Draft(*draft)) for position, *draft in rows]
+        return self._read(lambda reader: self._outbox.oldest(reader, limit))
 
     async def published(self, positions: Sequence[int]) -> None:
-        ranges = contiguous(positions)
-
-        def forget(connection: sqlite3.Connection) -> None:
-            connection.executemany("DELETE FROM kit_outbox WHERE position BETWEEN ? AND ?", ranges)
-
-        await self._writer.write(forget)
+        await self._writer.write(lambda connection: self._outbox.forget(connection, positions))
 
     async def outbox_depth(self) -> int:
-        ((number,),) = self._read("SELECT count(*) FROM kit_outbox", ())
-        return int(number)
+        return self._read(self._outbox.depth)
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)
@@ -88,13 +79,25 @@ class SqliteStore:
             pruned += forgotten
         return pruned
 
+    def committed(self) -> None:
+        """Wake the relay: something may wait for it."""
+        if self._sent:
+            self._sent = False
+            for wake in self._wakes:
+                wake()
+
+    def failed(self) -> None:
+        """Forget what was remembered of works that did not happen."""
+        self._sent = False
+        self._outbox.forget_memory()
+        self._heads.forget()
+
     async def close(self) -> None:
         await self._writer.close()
         self._reader.close()
 
     def _prepare(self) -> None:
         connection = self._file.open_writer()
-        connection.execute(f"PRAGMA busy_timeout={int(self._file.busy_seconds * 1000)}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             prepare(connection, self._file.path, "store", STORE_VERSION, STORE)
@@ -104,17 +107,16 @@ class SqliteStore:
         finally:
             connection.close()
 
-    def _read(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+    def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        """Look at one moment of the file: a read transaction sees no later commit."""
         try:
-            return self._reader.execute(sql, parameters).fetchall()
+            self._reader.execute("BEGIN")
+            try:
+                return look(self._reader)
+            finally:
+                self._reader.execute("END")
         except sqlite3.Error as error:
             raise self._file.error(error) from error
-
-    def _committed(self) -> None:
-        if self._sent:
-            self._sent = False
-            for wake in self._wakes:
-                wake()
 
 
 def run_to_end(work: Awaitable[T]) -> T:
@@ -126,14 +128,3 @@ def run_to_end(work: Awaitable[T]) -> T:
         return cast("T", end.value)
     steps.close()
     raise RuntimeError("a work in a transaction awaited something other than its transaction")
-
-
-def contiguous(positions: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the positions as ranges, both ends included."""
-    ranges: list[tuple[int, int]] = []
-    for position in sorted(positions):
-        if ranges and position == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], position)
-        else:
-            ranges.append((position, position))
-    return ranges

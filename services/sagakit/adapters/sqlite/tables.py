@@ -50,6 +50,7 @@ class RowFormat(Generic[R]):
         )
         self.remove = f"DELETE FROM {self._name} WHERE {self._key}=?"
         self.load = f"SELECT {self._key}, {DOC} FROM {self._name} WHERE {self._key} IN "
+        self._texts: dict[Any, str] = {}
         self._attributes = attrgetter(table.key, *self.columns)
         self._conversions = _conversions(table.record, (table.key, *self.columns))
 
@@ -71,53 +72,45 @@ class RowFormat(Generic[R]):
 
     def select(self, query: Query) -> tuple[str, list[Any]]:
         """Return the SQL of a query and its parameters."""
-        key = self._key
-        terms, parameters = self._where(query.where)
-        if query.by is None:
-            order = f"{key} DESC" if query.descending else key
-            if query.after is not None:
-                terms.append(f"{key} {'<' if query.descending else '>'} ?")
-                parameters.append(query.after[1])
-        else:
-            by = self._column(query.by)
-            order = f"{by} DESC, {key}" if query.descending else f"{by}, {key}"
-            terms.append(f"{by} IS NOT NULL")
-            for bound, sign in ((query.at_least, ">="), (query.below, "<")):
-                if bound is not None:
-                    terms.append(f"{by} {sign} ?")
-                    parameters.append(as_column(bound))
-            if query.after is not None:
-                sign = "<" if query.descending else ">"
-                value = as_column(query.after[0])
-                terms.append(f"{by} {sign}= ? AND ({by} {sign} ? OR {key} > ?)")
-                parameters += (value, value, query.after[1])
+        after, bounds = query.after, (query.at_least, query.below)
+        nulls = tuple((name, value is None) for name, value in query.where.items())
+        shape = (nulls, query.by, query.descending, bounds[0] is None, bounds[1] is None, after is None)
+        text = self._texts.get(shape)
+        if text is None:
+            text = self._texts[shape] = self._select_text(query)
+        parameters = [as_column(value) for value in (*query.where.values(), *bounds) if value is not None]
+        if after is not None:
+            value = as_column(after[0])
+            parameters += (after[1],) if query.by is None else (value, value, after[1])
         parameters.append(query.limit)
-        return f"SELECT {DOC} FROM {self._name}{_conjunction(terms)} ORDER BY {order} LIMIT ?", parameters
+        return text, parameters
 
     def count(self, where: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """Return the SQL that counts, and its parameters."""
-        terms, parameters = self._where(where)
-        return f"SELECT count(*) FROM {self._name}{_conjunction(terms)}", parameters
+        Query(where).check(self.table)
+        parameters = [as_column(value) for value in where.values() if value is not None]
+        return f"SELECT count(*) FROM {self._name}{_conjunction(_equals(where))}", parameters
 
     def holder(self, index: tuple[str, ...]) -> str:
         """Return the SQL that finds another record with the values of a unique index."""
         terms = " AND ".join(f"{quoted(name)}=?" for name in index)
         return f"SELECT 1 FROM {self._name} WHERE {terms} AND {self._key}<>?"
 
-    def _where(self, where: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-        terms, parameters = [], []
-        for name, value in where.items():
-            if value is None:
-                terms.append(f"{self._column(name)} IS NULL")
-            else:
-                terms.append(f"{self._column(name)}=?")
-                parameters.append(as_column(value))
-        return terms, parameters
-
-    def _column(self, name: str) -> str:
-        if name not in self.columns and name != self.table.key:
-            raise ValueError(f"{self.table.name}.{name} belongs to no index")
-        return quoted(name)
+    def _select_text(self, query: Query) -> str:
+        query.check(self.table)
+        terms, key = _equals(query.where), self._key
+        sign = "<" if query.descending else ">"
+        if query.by is None:
+            order = f"{key} DESC" if query.descending else key
+            terms += [f"{key} {sign} ?"] if query.after is not None else []
+        else:
+            by = quoted(query.by)
+            order = f"{by} DESC, {key}" if query.descending else f"{by}, {key}"
+            terms.append(f"{by} IS NOT NULL")
+            terms += [f"{by} >= ?"] if query.at_least is not None else []
+            terms += [f"{by} < ?"] if query.below is not None else []
+            terms += [f"{by} {sign}= ? AND ({by} {sign} ? OR {key} > ?)"] if query.after is not None else []
+        return f"SELECT {DOC} FROM {self._name}{_conjunction(terms)} ORDER BY {order} LIMIT ?"
 
 
 def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever an attribute may be
@@ -137,6 +130,10 @@ def microseconds(moment: datetime) -> int:
 def quoted(name: str) -> str:
     """Return a name as SQL writes it."""
     return f'"{name}"'
+
+
+def _equals(where: Mapping[str, Any]) -> list[str]:
+    return [f"{quoted(name)} IS NULL" if value is None else f"{quoted(name)}=?" for name, value in where.items()]
 
 
 def _conjunction(terms: Sequence[str]) -> str:

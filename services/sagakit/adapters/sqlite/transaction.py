@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
+from typing_extensions import override
 
 from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, microseconds
 from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact, StreamMovedError, Table
@@ -61,12 +62,17 @@ class SqliteReader:
 
 
 class SqliteTransaction(SqliteReader):
-    """Writes as well."""
+    """Writes as well. Facts are kept back until somebody reads or the work ends, to be written in one go."""
 
-    def __init__(self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]]) -> None:
-        """Begin with an empty hand."""
+    def __init__(
+        self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]], heads: Mapping[str, int]
+    ) -> None:
+        """Begin with an empty hand, and with the stream versions that are known already."""
         super().__init__(connection, formats)
         self._executemany = connection.executemany
+        self._heads = heads
+        self._facts: list[tuple[str, int, int, bytes]] = []
+        self.appended: dict[str, int] = {}
         self.sent: list[Draft] = []
         self.refused: DuplicateError | None = None
 
@@ -95,16 +101,18 @@ class SqliteTransaction(SqliteReader):
         return set(fresh)
 
     async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
-        (version,) = self._execute(
-            "SELECT coalesce(max(version), 0) FROM kit_facts WHERE stream=?", (stream,)
-        ).fetchone()
+        version = self._version(stream)
         if version != expected:
             raise StreamMovedError(f"{stream}: expected version {expected}, found {version}")
         time = microseconds(at)
-        self._executemany(
-            "INSERT INTO kit_facts (stream, version, at, body) VALUES (?, ?, ?, ?)",
-            [(stream, version, time, bytes(body)) for version, body in enumerate(facts, expected + 1)],
-        )
+        for version, body in enumerate(facts, expected + 1):
+            self._facts.append((stream, version, time, bytes(body)))
+        self.appended[stream] = expected + len(facts)
+
+    @override
+    async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
+        self._write_facts()
+        return await super().read(stream, after)
 
     async def advance(self, group: str, topic: str, partition: int, expected: int, next_offset: int) -> None:
         place = (group, topic, partition)
@@ -123,11 +131,20 @@ class SqliteTransaction(SqliteReader):
         """Write what was kept back. What was refused stays refused, also when the work went on regardless."""
         if self.refused is not None:
             raise self.refused
-        if self.sent:
-            self._executemany(
-                "INSERT INTO kit_outbox (topic, key, headers, value) VALUES (?, ?, ?, ?)",
-                [(out.topic, out.key, out.headers, out.value) for out in self.sent],
-            )
+        self._write_facts()
+
+    def _version(self, stream: str) -> int:
+        version = self.appended.get(stream) or self._heads.get(stream)
+        if version is None:
+            (version,) = self._execute(
+                "SELECT coalesce(max(version), 0) FROM kit_facts WHERE stream=?", (stream,)
+            ).fetchone()
+        return version
+
+    def _write_facts(self) -> None:
+        if self._facts:
+            self._executemany("INSERT INTO kit_facts (stream, version, at, body) VALUES (?, ?, ?, ?)", self._facts)
+            self._facts.clear()
 
     def _refusal(self, form: RowFormat[R], records: Sequence[R]) -> DuplicateError:
         """Return the first record whose values another one holds: those before it are written, so it was refused."""

@@ -9,10 +9,11 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from sagakit.adapters.sqlite.aside import Aside
 from sagakit.adapters.sqlite.connection import DatabaseFile, is_busy, leaves_the_connection_whole, roll_back
 
 T = TypeVar("T")
@@ -20,16 +21,27 @@ T = TypeVar("T")
 WORKS_PER_COMMIT_MAX = 64
 
 
+class Heir(Protocol):
+    """Who hears how the transactions end, before the callers do."""
+
+    def committed(self) -> None:
+        """All that the works of this transaction wrote is durable."""
+
+    def failed(self) -> None:
+        """Nothing of it happened, also of those works that had ended well."""
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
     work: Callable[[sqlite3.Connection], T]
     future: asyncio.Future[T]
+    context: Context
     value: T | None = None
     error: BaseException | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
         try:
-            self.value = self.work(connection)
+            self.value = self.context.run(self.work, connection)
         except sqlite3.Error:
             raise
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
@@ -47,23 +59,23 @@ class _Job(Generic[T]):
 class Writer:
     """Runs works in transactions, many in one commit; one that raises takes back its own writes only."""
 
-    def __init__(self, file: DatabaseFile, committed: Callable[[], None], *, aside: bool = False) -> None:
-        """Open the file. `committed` is called after each commit, before its callers hear of it."""
+    def __init__(self, file: DatabaseFile, heir: Heir, *, aside: bool = False) -> None:
+        """Open the file."""
         self._file = file
-        self._committed = committed
+        self._heir = heir
         self._aside = aside
         self._queue: deque[_Job[Any]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        self._connection: sqlite3.Connection | None = file.open_writer()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=file.path.name)
+        self._connection: sqlite3.Connection | None = file.open_writer(patient=aside)
+        self._thread = Aside(file.path.name)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run the work in a transaction; return its value once that is durable."""
         if self._closed:
             raise self._file.unavailable(f"{self._file.path}: is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Job(work, future))
+        self._queue.append(_Job(work, future, copy_context()))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
         return await future
@@ -73,40 +85,35 @@ class Writer:
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])
-        self._thread.shutdown()
+        self._thread.close()
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     async def _drain(self) -> None:
         while self._queue:
             jobs = [self._queue.popleft() for _ in range(min(len(self._queue), WORKS_PER_COMMIT_MAX))]
             try:
                 await self._transaction(jobs)
-            except sqlite3.Error as error:
+                self._heir.committed()
+            except BaseException as error:  # noqa: BLE001 - handed to the callers, whatever it is
                 self._failed(jobs, error)
-            else:
-                self._committed()
             for job in jobs:
                 job.settle()
 
     async def _transaction(self, jobs: list[_Job[Any]]) -> None:
         if self._connection is None:
-            self._connection = self._file.open_writer()
+            self._connection = self._file.open_writer(patient=self._aside)
         connection = self._connection
         try:
             if self._aside:
-                await self._wait(lambda: self._transaction_aside(connection, jobs))
+                await self._thread.call(lambda: _transaction_aside(connection, jobs))
             else:
                 await self._begin(connection)
                 if _run(connection, jobs):
-                    await self._wait(lambda: connection.execute("COMMIT"))
+                    await self._thread.call(lambda: connection.execute("COMMIT"))
         finally:
             roll_back(connection)
-
-    def _transaction_aside(self, connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> None:
-        self._begin_patiently(connection)
-        if _run(connection, jobs):
-            connection.execute("COMMIT")
 
     async def _begin(self, connection: sqlite3.Connection) -> None:
         try:
@@ -114,25 +121,34 @@ class Writer:
         except sqlite3.OperationalError as error:
             if not is_busy(error):
                 raise
-            await self._wait(lambda: self._begin_patiently(connection))
+            await self._thread.call(lambda: _begin_patiently(connection, self._file.busy_seconds))
 
-    def _begin_patiently(self, connection: sqlite3.Connection) -> None:
-        connection.execute(f"PRAGMA busy_timeout={int(self._file.busy_seconds * 1000)}")
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        finally:
-            connection.execute("PRAGMA busy_timeout=0")
-
-    async def _wait(self, call: Callable[[], object]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-    def _failed(self, jobs: list[_Job[Any]], error: sqlite3.Error) -> None:
+    def _failed(self, jobs: list[_Job[Any]], error: BaseException) -> None:
+        self._heir.failed()
+        if not isinstance(error, sqlite3.Error):
+            for job in jobs:
+                job.error = error
+            return
         if self._connection is not None and not leaves_the_connection_whole(error):
             self._connection.close()
             self._connection = None
         for job in jobs:
             job.error = self._file.error(error)
             job.error.__cause__ = error
+
+
+def _transaction_aside(connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if _run(connection, jobs):
+        connection.execute("COMMIT")
+
+
+def _begin_patiently(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute("PRAGMA busy_timeout=0")
 
 
 def _run(connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> bool:
