@@ -14,6 +14,10 @@ from msgspec.structs import replace
 from shop_contracts.messages import Available, Line
 
 
+class ReservedError(Exception):
+    """Less cannot be on hand than is set aside. Count again, or wait until orders have ended."""
+
+
 class Stock(msgspec.Struct, frozen=True):
     """One product. `reserved` is a part of `on_hand`."""
 
@@ -99,9 +103,26 @@ def moved(stock: Mapping[str, Stock], lines: Iterable[Line], *, on_hand: int, re
     return after
 
 
+def counted(stock: Stock, on_hand: int, at: datetime) -> tuple[Stock, LedgerEntry]:
+    """Return the product with what was counted on the shelf, and the movement that this is.
+
+    Raises:
+        ReservedError: when less was counted than is set aside.
+    """
+    if on_hand < stock.reserved:
+        raise ReservedError(f"{stock.product_id}: {stock.reserved} are reserved, so {on_hand} cannot be on hand")
+    change = ((stock.product_id, on_hand - stock.on_hand, 0),)
+    return replace(stock, on_hand=on_hand), _entry(Movement.SET, stock.product_id, at, change)
+
+
 def entry(
     movement: Movement, cause: str, lines: Iterable[Line], at: datetime, *, on_hand: int, reserved: int
 ) -> LedgerEntry:
-    """Return the ledger entry of a movement; its id begins with the time, so that entries lie in order."""
+    """Return the ledger entry of a movement caused by an order."""
     changes = tuple((line.product_id, on_hand * line.quantity, reserved * line.quantity) for line in lines)
+    return _entry(movement, cause, at, changes)
+
+
+def _entry(movement: Movement, cause: str, at: datetime, changes: tuple[tuple[str, int, int], ...]) -> LedgerEntry:
+    """Return an entry whose id begins with the time, so that entries lie in order."""
     return LedgerEntry(f"{at.timestamp():017.6f}-{movement}-{cause}", movement, cause, at, changes)

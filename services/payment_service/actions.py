@@ -150,7 +150,8 @@ def _after_charge(payment: Payment, ask: Ask[ChargePayment], reply: Reply) -> Pa
             return declined(payment, code, reason, ask.now)
         case Unknown(error):
             return in_doubt(payment, error, ask.now)
-    raise AssertionError(reply)
+        case _:
+            raise AssertionError(reply)
 
 
 def _refunded(payment: Payment, ask: Ask[RefundPayment]) -> PaymentRefunded:

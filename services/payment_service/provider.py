@@ -138,7 +138,12 @@ class Bank:
 
         return await self._answer(work, [repayment.key for repayment in repayments])
 
-    async def limit(self, user_id: str, limit_minor: int) -> None:
+    async def limit(self, user_id: str) -> int:
+        """Return the most that one payment of this user may take."""
+        found = await self._store.view(lambda reader: reader.load(ACCOUNTS, [user_id]))
+        return found[user_id].limit_minor if user_id in found else self._settings.limit_minor
+
+    async def set_limit(self, user_id: str, limit_minor: int) -> None:
         """Set the most that one payment of this user may take."""
         await self._store.transact(lambda tx: tx.save(ACCOUNTS, [Account(user_id, limit_minor)]))
 

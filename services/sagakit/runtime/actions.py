@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -88,7 +88,7 @@ class OutsideAction(Generic[C]):
 
 
 Action = LocalAction[C] | OutsideAction[C]
-AnyAction = LocalAction[msgspec.Struct] | OutsideAction[msgspec.Struct]
+AnyAction = LocalAction[Any] | OutsideAction[Any]
 Barred = Callable[[str, str, AbortCode], msgspec.Struct]
 """(saga id, step, code) → the failure event of a step that will not act any more."""
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from typing_extensions import override
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class AtScrape(Collector):
         """Ask `samples`, each time."""
         self._samples = samples
 
+    @override
     def collect(self) -> Iterable[Metric]:
         """Return every metric that has a sample, in the order of the catalogue."""
         families = {named: _family(named) for named in CATALOGUE}

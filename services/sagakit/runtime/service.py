@@ -23,6 +23,7 @@ from sagakit.runtime.loops import Bell, Loop, Runner, Steps
 from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, counted
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.relay import Relay
+from sagakit.runtime.settings import ServiceSettings
 
 LOG_WAIT_SECONDS = 0.5
 RELAY_WAIT_SECONDS = 0.5
@@ -51,6 +52,22 @@ class Service:
     runner: Runner = field(default_factory=Runner)
     requests: Requests = field(default_factory=Requests)
     _server: Server | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        settings: ServiceSettings,
+        port: int,
+        *,
+        store: Store,
+        log: Log,
+        contracts: Contracts,
+        clock: Clock,
+    ) -> Self:
+        """Return a service with the settings that all have."""
+        title = f"Sagaplane {name} service"
+        return cls(name, title, port, store, log, contracts, clock, settings.host, settings.instance)
 
     def __post_init__(self) -> None:
         """Publish what is left in the outbox, as soon as it is there."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from sagakit.runtime.http.decimals import PATTERN
 from sagakit.runtime.http.problems import PROBLEM_JSON, Problem
 from sagakit.runtime.http.routes import JSON, Route, header_name
 
 REFERENCE = "#/components/schemas/{name}"
-DECIMAL_READ = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]}
+DECIMAL_READ = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": PATTERN}]}
 DECIMAL_SAID = {"type": "number"}
 MEANINGS = {
     200: "As asked.",

@@ -80,7 +80,8 @@ def broken_rule(error: msgspec.ValidationError) -> tuple[str, str]:
     if named := _NAMED.match(rule):
         missing = named.group(1).startswith("missing")
         return f"{pointer}/{_escaped(named.group(2))}", "is required" if missing else "is not a field here"
-    return pointer, rule.replace("`", "")
+    # msgspec shows a pattern as Python source, and Python ends one with \\Z where everybody else writes $.
+    return pointer, rule.replace("`", "").replace(r"\\", "\\").replace(r"\Z", "$")
 
 
 def _escaped(name: str) -> str:

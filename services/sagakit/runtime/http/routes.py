@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args
 import msgspec
 from msgspec import Meta
 
+from sagakit.runtime.http.decimals import strict
 from sagakit.runtime.http.problems import DEPTH_MAX, broken_rule, depth, invalid, nul_at
 
 BODY_BYTES_MAX = 262_144
@@ -41,8 +42,13 @@ def header(name: str) -> Meta:
     return Meta(extra={"header": name})
 
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,50}$", description="1 to 50 characters of A-Z a-z 0-9 . _ -")]
-"""The id of an order, which is also its saga, as a parameter."""
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.\.?$)[A-Za-z0-9._-]{1,50}$", description="1 to 50 characters of A-Z a-z 0-9 . _ -, not . or .."
+    ),
+]
+"""The id of an order, which is also its saga, in a path (where `.` and `..` mean something else)."""
 Actor = Annotated[
     str,
     Meta(pattern=r"^[!-~]([ -~]{0,98}[!-~])?$", description="Who asks for this; it goes into the history."),
@@ -105,6 +111,7 @@ class Reading(Generic[P, B]):
         self.headers = {name: f.encode_name for f in fields if (name := header_name(f.type))}
         self._plain = not fields
         self._decode = msgspec.json.Decoder(route.body).decode if route.body else None
+        self._amounts = strict(route.body) if route.body else None
 
     def params(self, path: Mapping[str, Any], query: list[tuple[str, str]], headers: Mapping[str, str]) -> Any:  # noqa: ANN401
         """Return the parameters as the route's struct.
@@ -144,6 +151,8 @@ class Reading(Generic[P, B]):
             return None
         try:
             value = self._decode(raw)
+            if self._amounts is not None:
+                self._amounts.decode(raw)
         except msgspec.ValidationError as error:
             _refuse_depth(raw)
             raise invalid(*broken_rule(error)) from None

@@ -1,0 +1,57 @@
+"""Lists page by page, in the order of the keys: that needs no index, and the cursors lead past each record once."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from sagakit.ports import Query, Store, Table
+from sagakit.runtime.http.routes import Input, Shape
+
+PAGE_LIMIT = 50
+PAGE_LIMIT_MAX = 1000
+
+R = TypeVar("R", bound=msgspec.Struct)
+T = TypeVar("T")
+
+Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,400}$", description="`nextCursor` of the page before.")]
+Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most.")]
+
+
+class PageParams(Input, frozen=True, kw_only=True):
+    """Which page of a list."""
+
+    limit: Limit = PAGE_LIMIT
+    cursor: Cursor | None = None
+
+
+class Page(Shape, Generic[T], frozen=True, kw_only=True):
+    """Some of a list; without a next cursor it is the end of it."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+async def page(store: Store, table: Table[R], params: PageParams, shape: Callable[[R], T]) -> Page[T]:
+    """Return one page of a table, each record in the shape that is shown."""
+    after = None if params.cursor is None else (None, _key(params.cursor))
+    query = Query(after=after, limit=params.limit + 1)
+    records = await store.view(lambda reader: reader.select(table, query))
+    shown = records[: params.limit]
+    more = len(records) > params.limit
+    return Page(
+        items=[shape(record) for record in shown],
+        next_cursor=_cursor(getattr(shown[-1], table.key)) if more else None,
+    )
+
+
+def _cursor(key: str) -> str:
+    return urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def _key(cursor: str) -> str:
+    """Return the key behind which the page begins. Any cursor means some place: there is no wrong one."""
+    whole = cursor[:-1] if len(cursor) % 4 == 1 else cursor
+    return urlsafe_b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace").replace("\0", "")

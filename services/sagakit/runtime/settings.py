@@ -1,0 +1,72 @@
+"""Settings: a frozen struct whose attributes each name an environment variable; read once, all with defaults."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class SettingsError(Exception):
+    """A variable has a value that means nothing. The text names it; correct the environment and start again."""
+
+
+def variable(name: str) -> Meta:
+    """Return the mark of a setting that is read from this environment variable."""
+    return Meta(extra={"variable": name})
+
+
+Rate = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Port = Annotated[int, Meta(ge=0, le=65_535, description="0 lets the system choose.")]
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be set for every service; `seed` is that of the demonstration's luck."""
+
+    host: Annotated[str, variable("SAGAPLANE_HOST")] = "127.0.0.1"
+    data_dir: Annotated[str, variable("SAGAPLANE_DATA_DIR")] = "data"
+    instance: Annotated[str, variable("SAGAPLANE_INSTANCE")] = "0"
+    seed: Annotated[int, variable("SAGAPLANE_SEED")] = 0
+
+    def file(self, name: str) -> Path:
+        """Return a database file of this machine; `log` is the event log that all services share."""
+        return Path(self.data_dir) / f"{name}.db"
+
+
+def read(settings: type[S], environ: Mapping[str, str]) -> S:
+    """Return the settings as the environment has them; an empty variable counts as none.
+
+    Raises:
+        SettingsError: when a variable has a value of the wrong type or out of its bounds.
+    """
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(settings):
+        name = variable_name(field.type)
+        if not (text := environ.get(name)):
+            continue
+        try:
+            values[field.name] = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            rule = str(error).replace("`", "").removesuffix(", got str")
+            raise SettingsError(f"{name}={text}: {rule[:1].lower()}{rule[1:]}") from None
+    return settings(**values)
+
+
+def variable_name(declared: Any) -> str:  # noqa: ANN401 - a type expression
+    """Return the environment variable of a setting."""
+    for mark in getattr(declared, "__metadata__", ()):
+        if isinstance(mark, Meta) and mark.extra and "variable" in mark.extra:
+            return str(mark.extra["variable"])
+    raise TypeError(f"{declared} names no environment variable")
+
+
+def shown(settings: msgspec.Struct) -> str:
+    """Return all settings in one line, for the start of a process. None of them is a secret."""
+    return " ".join(
+        f"{variable_name(field.type)}={getattr(settings, field.name)}"
+        for field in msgspec.structs.fields(type(settings))
+    )

@@ -1,0 +1,31 @@
+"""The shipping service, put together by hand: whoever runs it brings the adapters."""
+
+from sagakit.ports import Clock, Log, Store
+from sagakit.runtime.parking import PARKED
+from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.service import Service
+from shipping_service.actions import SHIPMENTS, Shipping, barred
+from shipping_service.app import routes
+from shipping_service.settings import ShippingSettings
+from shop_contracts.catalogue import SHOP
+from shop_contracts.order_saga import ORDER_SAGA
+
+TABLES = (SHIPMENTS, PARTS, PARKED)
+
+
+def build(settings: ShippingSettings, store: Store, log: Log, clock: Clock) -> Service:
+    """Return the service over a store with `TABLES`."""
+    service = Service.of("shipping", settings, settings.port, store=store, log=log, contracts=SHOP, clock=clock)
+    service.routes += routes(store)
+    service.take_part(
+        Participant(
+            "shipping",
+            sagas=[ORDER_SAGA],
+            actions=Shipping(settings.success_rate, settings.seed).actions(),
+            barred=barred,
+            contracts=SHOP,
+            store=store,
+            clock=clock,
+        )
+    )
+    return service
