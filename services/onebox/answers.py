@@ -6,22 +6,13 @@ looks from outside.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any
 
 import msgspec
-
-T = TypeVar("T")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Names in camelCase; what is not known here is ignored."""
-
-
-class Page(Answer, Generic[T], frozen=True, kw_only=True):
-    """Some of a list, and the cursor of the next page, if there is one."""
-
-    items: list[T]
-    next_cursor: str | None = None
 
 
 class Problem(Answer, frozen=True, kw_only=True):
@@ -56,6 +47,17 @@ class Order(Answer, frozen=True, kw_only=True):
     created_at: datetime | None = None
     ended_at: datetime | None = None
     items: list[Line] | None = None
+
+
+class OrderDetail(Order, frozen=True, kw_only=True):
+    """An order with everything that is known of it; what became of its effects is passed on as the service tells it."""
+
+    saga_id: str
+    version: int = 0
+    deadline: datetime | None = None
+    payment: dict[str, Any] | None = None
+    reservation: dict[str, Any] | None = None
+    shipment: dict[str, Any] | None = None
 
 
 class Refund(Answer, frozen=True, kw_only=True):
@@ -117,3 +119,140 @@ class Movements(Answer, frozen=True, kw_only=True):
     on_hand: int = 0
     reserved: int = 0
     consumed: int = 0
+
+
+class SagaLine(Answer, frozen=True, kw_only=True):
+    """A saga in a list."""
+
+    saga_id: str
+    correlation_id: str
+    definition: str
+    mode: str
+    phase: str
+    suspended: bool = False
+    reason: str | None = None
+    started_at: datetime | None = None
+    deadline: datetime | None = None
+    ended_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing will happen any more."""
+        return self.ended_at is not None
+
+
+class Undoing(Answer, frozen=True, kw_only=True):
+    """How the compensation of a step stands."""
+
+    command: str
+    attempts: int = 0
+    asked_at: datetime | None = None
+    done_at: datetime | None = None
+
+
+class Step(Answer, frozen=True, kw_only=True):
+    """How one step stands."""
+
+    name: str
+    participant: str
+    kind: str
+    command: str
+    state: str
+    in_doubt: bool = False
+    attempts: int = 0
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    reason: str | None = None
+    code: str | None = None
+    stuck: str | None = None
+    by_hand: str | None = None
+    compensation: Undoing | None = None
+
+
+class WaitingFor(Answer, frozen=True, kw_only=True):
+    """What a saga waits for, since when, until when, and which verbs help."""
+
+    kind: str
+    sentence: str
+    steps: list[str] = []
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str | None = None
+    verbs: list[str] = []
+
+
+class Abort(Answer, frozen=True, kw_only=True):
+    """That a saga was asked to stop."""
+
+    at: datetime
+    code: str
+    reason: str
+    requested_by: str
+
+
+class Saga(SagaLine, frozen=True, kw_only=True):
+    """A saga, whole."""
+
+    steps: list[Step]
+    abort: Abort | None = None
+    cancel_refused: bool = False
+    waiting_for: WaitingFor | None = None
+    traceparent: str | None = None
+    as_of: datetime
+
+
+class Entry(Answer, frozen=True, kw_only=True):
+    """One fact of a saga's history."""
+
+    version: int
+    at: datetime
+    fact: str
+    step: str | None = None
+    details: dict[str, Any] = {}
+
+
+class Event(Answer, frozen=True, kw_only=True):
+    """One message of an order."""
+
+    version: int
+    at: datetime
+    type: str
+    step: str | None = None
+    data: dict[str, Any] = {}
+
+
+class Events(Answer, frozen=True, kw_only=True):
+    """Every message of an order."""
+
+    order_id: str
+    events: list[Event]
+
+
+class Difference(Answer, frozen=True, kw_only=True):
+    """One field of which facts and store say different things."""
+
+    record: str
+    field: str
+    rebuilt: Any = None
+    stored: Any = None
+
+
+class Replay(Answer, frozen=True, kw_only=True):
+    """Whether what is stored of an order is what its facts amount to."""
+
+    order_id: str
+    facts: int
+    equal: bool
+    differences: list[Difference] = []
+
+
+class VerbDone(Answer, frozen=True, kw_only=True):
+    """What a verb did. Without `effect` the saga was already as it should be."""
+
+    saga_id: str
+    verb: str
+    effect: bool
+    phase: str
+    version: int
+    sentence: str

@@ -16,8 +16,8 @@ from onebox.answers import Answer, Line, Movements, Order, Payment, Reservation,
 class Books:
     """Everything the services said, by order id and by product.
 
-    `by_hand` are the orders in which a person decided instead of a participant. `younger` were placed while the books were
-    read. `moving` are products whose stock changed meanwhile. `ledger` is None where the inventory shows none.
+    `by_hand` are the orders in which a person decided instead of a participant. `younger` were placed while the books
+    were read. `moving` are products whose stock changed meanwhile. `ledger` is None where the inventory shows none.
     """
 
     orders: Mapping[str, Order] = field(default_factory=dict)

@@ -79,6 +79,18 @@ class Shop:
             if not cursor:
                 return
 
+    async def some(
+        self, service: str, path: str, key: str, into: type[T], query: Query | None = None, limit: int = 0
+    ) -> list[T]:
+        """Return the first `limit` of a list, or all of it when that is 0."""
+        found: list[T] = []
+        size = min(limit, PAGE_LIMIT_MAX) or PAGE_LIMIT_MAX
+        async for page in self.pages(service, path, key, into, {**(query or {}), "limit": size}):
+            found += page
+            if limit and len(found) >= limit:
+                return found[:limit]
+        return found
+
     async def send(
         self,
         method: str,

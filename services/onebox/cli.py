@@ -1,0 +1,84 @@
+"""sagactl: the command line of Sagaplane. This module only says which commands there are; it imports little."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+
+from onebox.commands import look
+from onebox.errors import MEANINGS, ExitCode
+
+EPILOG = "\n\n".join(
+    [
+        "Exit codes:",
+        *(f"{code.value}  {meaning}" for code, meaning in MEANINGS.items()),
+        "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL and "
+        "SAGACTL_SHIPPING_URL say. SAGACTL_ACTOR names who asks; SAGACTL_TIMEOUT_SECONDS bounds each answer.",
+    ]
+)
+
+app = typer.Typer(
+    name="sagactl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=EPILOG,
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"sagactl {version('sagaplane')}")
+        raise typer.Exit
+
+
+@app.callback()
+def sagactl(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    _no_color: Annotated[
+        bool, typer.Option("--no-color", help="Print no colours; works behind a command too, as does NO_COLOR=1.")
+    ] = False,
+) -> None:
+    """Run the shop on this machine, place orders, and see and steer their sagas."""
+
+
+def add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str, panel: str | None = None) -> None:
+    """Make a command known, with its examples."""
+    epilog = "\n\n".join(["Example:" if len(examples) == 1 else "Examples:", *examples])
+    to.command(name, epilog=epilog, rich_help_panel=panel)(command)
+
+
+LOOK, RUN, STEER = "Look", "Run", "Steer"
+
+add(app, "list", look.list_, "sagactl list --phase NeedsIntervention", "sagactl list --orders -o json", panel=LOOK)
+add(app, "describe", look.describe, "sagactl describe order-7", panel=LOOK)
+add(app, "timeline", look.timeline, "sagactl timeline order-7 --width 120", panel=LOOK)
+add(app, "graph", look.graph, "sagactl graph order/1 --format mermaid", "sagactl graph order-7", panel=LOOK)
+add(app, "events", look.events, "sagactl events order-7 -o jsonl", panel=LOOK)
+add(app, "replay", look.replay, "sagactl replay order-7", panel=LOOK)
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ✔ shows a question mark, and no traceback
+    options = list(arguments)
+    while "--no-color" in options:
+        options.remove("--no-color")
+        os.environ["NO_COLOR"] = "1"
+    try:
+        app(options, prog_name="sagactl")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.OK if end.code is None else ExitCode.BUG
+    return ExitCode.OK
