@@ -8,7 +8,8 @@ from sagakit.core.definition import Saga
 from sagakit.core.facts import AbortCode, Phase, StepStatus, Verb
 from sagakit.core.messages import Mode
 from sagakit.core.part import RESUMED, SUSPENDED
-from sagakit.testing.scenario import PartScenario, Scenario
+from sagakit.testing.part_scenario import PartScenario
+from sagakit.testing.scenario import Scenario
 from sagakit.testing.voice import Voice
 from shop_contracts.order_saga import ORDER_SAGA
 

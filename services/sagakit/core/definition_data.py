@@ -18,7 +18,6 @@ from sagakit.core.definition import (
     StepKind,
 )
 
-
 _POLICY = RetryPolicy()
 
 
