@@ -20,6 +20,7 @@ log_lines = logging.getLogger(__name__)
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run the process; what its operator can mend is told without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
     async def whole() -> None:
         await main()

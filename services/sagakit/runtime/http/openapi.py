@@ -113,7 +113,7 @@ def _parameters(route: Route, read: _Schemas) -> list[Schema]:
     for field in msgspec.structs.fields(route.params):
         header = header_name(field.type)
         place = "header" if header else "path" if f"{{{field.encode_name}}}" in route.path else "query"
-        schema = read.of(field.type)
+        schema = _given(read.of(field.type))
         if field.default not in (msgspec.NODEFAULT, None):
             schema = {**schema, "default": msgspec.to_builtins(field.default)}
         parameter: Schema = {
@@ -124,6 +124,12 @@ def _parameters(route: Route, read: _Schemas) -> list[Schema]:
         }
         parameters.append(parameter)
     return parameters
+
+
+def _given(schema: Schema) -> Schema:
+    """Return the schema of a parameter when it is there: one that may be left out is no null."""
+    whole = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    return whole[0] if len(whole) == 1 else schema
 
 
 def _responses(route: Route, said: _Schemas) -> Schema:
