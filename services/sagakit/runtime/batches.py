@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from sagakit.core.decide import Conflict
 from sagakit.core.facts import Verb
 from sagakit.ports import Clock, Query, Reader, Store, Table, Transaction
+from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.sagas import SagaFilter, page_of_sagas
 from sagakit.runtime.tracker import SAGAS, Tracker
 
@@ -124,7 +125,9 @@ class Batches:
             if known.get(due[0].batch_id) == due[0]:
                 await self._move(transaction, due[0], now)
 
+        failpoint("batches.before_commit")
         await self._store.transact(work)
+        failpoint("batches.after_commit")
         return True
 
     async def _move(self, transaction: Transaction, batch: Batch, now: datetime) -> None:

@@ -21,6 +21,8 @@ NAMES = (
     "http.after_commit",
     "deadlines.before_commit",
     "deadlines.after_commit",
+    "batches.before_commit",
+    "batches.after_commit",
 )
 
 
