@@ -89,6 +89,7 @@ class Box:
                 while not await _answers(self.layout.port(service)):
                     self._check()
                     await asyncio.sleep(0.02)
+        self._check()
 
     def _check(self) -> None:
         for child in self.children:

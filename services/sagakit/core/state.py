@@ -53,7 +53,7 @@ IDLE = StepState()
 class SagaState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of one saga. `input` is kept only where commands are sent from it (orchestration).
 
-    `due_at` is when it is to be asked to abort next; `own_correlation_id` is set when the id is not the saga's own.
+    `due_at` is when it is to be asked to abort next.
     """
 
     saga_id: str
@@ -74,7 +74,6 @@ class SagaState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reason: str | None = None
     controls: int = 0
     due_at: datetime | None = None
-    own_correlation_id: str | None = None
 
     def step(self, name: str) -> StepState:
         """Return what is known of the step, also when it is nothing."""
@@ -119,7 +118,6 @@ def _started(state: SagaState, fact: SagaStarted) -> Changes:
         "definition": fact.definition,
         "mode": fact.mode,
         "correlation_id": fact.correlation_id,
-        "own_correlation_id": fact.correlation_id if fact.correlation_id != state.saga_id else None,
         "traceparent": fact.traceparent,
         "deadline": fact.deadline,
         "started_at": fact.at,

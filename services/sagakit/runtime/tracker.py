@@ -51,7 +51,6 @@ SAGAS: Table[SagaState] = Table(
     SagaState,
     "saga_id",
     (("due_at",), ("phase", "started_at"), ("reason", "phase", "started_at")),
-    unique=(("own_correlation_id",),),
 )
 
 
@@ -176,7 +175,7 @@ class Tracker:
             turn.apply(start.saga_id, facts, start.causation_id)
         await turn.save()
         begun = [turn.states[start.saga_id] for start in starts]
-        own = [Correlation(state.correlation_id, state.saga_id) for state in begun if state.own_correlation_id]
+        own = [Correlation(state.correlation_id, state.saga_id) for state in begun if state.correlation_id != state.saga_id]
         if own:
             await transaction.save(CORRELATIONS, own)
         early = await release_started(transaction, turn.states.keys())

@@ -75,8 +75,8 @@ def _indexes(plain: Iterable[tuple[str, ...]], unique: Iterable[tuple[str, ...]]
 
 
 def _index(table: str, index: tuple[str, ...], *, unique: bool) -> str:
-    """Return the SQL of an index; where a null would never be found by it, it is left out (an update is cheaper)."""
-    sparse = index if unique or len(index) == 1 else ()
+    """Return the SQL of an index; where a null would never be looked for, it is left out (an update is cheaper)."""
+    sparse = index if unique else index[:1]
     condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sparse)
     columns = ", ".join(quoted(column) for column in index)
     kind = "UNIQUE INDEX" if unique else "INDEX"
