@@ -6,7 +6,6 @@ from order_service.settings import OrderSettings
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.batches import BATCHES, CHUNKS, FAILURES, Batches
 from sagakit.runtime.deadlines import Deadlines
-from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.loops import Bell
 from sagakit.runtime.parking import PARKED
 from sagakit.runtime.service import Service
@@ -17,7 +16,6 @@ TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
 DEADLINES_WAIT_SECONDS = 0.2
 """How late a deadline is noticed when nothing is due before."""
 BATCHES_WAIT_SECONDS = 0.1
-EXPIRY_WAIT_SECONDS = 5.0
 
 
 def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Service:
@@ -40,5 +38,5 @@ def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Serv
     service.hear(CreateOrders(desk), "order-intake")
     service.add(Deadlines(tracker, store, clock), Bell(DEADLINES_WAIT_SECONDS))
     service.add(Batches(tracker, store, clock), Bell(BATCHES_WAIT_SECONDS))
-    service.add(ParkingExpiry("order", store, clock), Bell(EXPIRY_WAIT_SECONDS))
+    service.bury_strangers()
     return service

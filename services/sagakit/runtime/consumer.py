@@ -17,13 +17,14 @@ from sagakit.core.control_contracts import DEAD_LETTER, DeadLetterData
 from sagakit.core.messages import Message, message_id
 from sagakit.ports import (
     Clock,
+    Draft,
     FencedError,
     Log,
     Membership,
-    Draft,
     Record,
     Store,
     StoreUnavailableError,
+    StreamMovedError,
     Transaction,
 )
 from sagakit.runtime.failpoints import failpoint
@@ -97,7 +98,6 @@ class Consumer:
         self._membership: Membership | None = None
         self._positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
-        self._one_by_one = False
         self._first = first
         self._full = False
         self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
@@ -112,25 +112,16 @@ class Consumer:
         await self._assign()
         if not self._positions:
             return False
-        records = await self._fetch(1 if self._one_by_one else BATCH_RECORDS_MAX)
+        records = await self._fetch(BATCH_RECORDS_MAX)
         if not records:
             return False
         try:
-            await self._handle(records)
+            await self._settle(records)
         except FencedError:
             self.counts["fenced"] += 1
             log_lines.warning("%s was fenced: another instance owns the partition now", self.name)
             self._positions = {}
             self._assigned = frozenset()
-        except StoreUnavailableError:
-            raise
-        except Exception as error:
-            if not self._one_by_one:
-                self._one_by_one = True
-                return True
-            log_lines.exception("%s cannot handle %s", self.name, _where(records[0]))
-            await self._bury(records[0], error)
-        self._one_by_one = False
         return True
 
     async def close(self) -> None:
@@ -152,7 +143,7 @@ class Consumer:
 
     async def _fetch(self, limit: int) -> list[Record]:
         """Return the next records, causes before effects; every second time the rest has its turn in any case."""
-        if not self._first or self._one_by_one:
+        if not self._first:
             return await self._log.fetch(self._positions, limit)
         records: list[Record] = []
         if not self._full:
@@ -162,6 +153,21 @@ class Consumer:
             rest = {at: o for at, o in self._positions.items() if at[0] not in self._first}
             records += await self._log.fetch(rest, limit)
         return records
+
+    async def _settle(self, records: Sequence[Record]) -> None:
+        """Handle the records in one transaction; when that cannot be, in halves, until what is bad stands alone."""
+        try:
+            await self._handle(records)
+        except (FencedError, StoreUnavailableError, StreamMovedError):
+            raise
+        except Exception as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                await self._settle(records[:half])
+                await self._settle(records[half:])
+                return
+            log_lines.exception("%s cannot handle %s", self.name, _where(records[0]))
+            await self._bury(records[0], error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
         now = self._clock.now()

@@ -15,6 +15,7 @@ from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
 from sagakit.ports import Clock, Log, Store, Transaction
 from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.http.app import Requests, build_app
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
@@ -29,6 +30,7 @@ LOG_WAIT_SECONDS = 0.5
 RELAY_WAIT_SECONDS = 0.5
 DUE_WAIT_SECONDS = 0.1
 """How late a retry can be when nothing else wakes the participant."""
+EXPIRY_WAIT_SECONDS = 5.0
 
 
 @dataclass
@@ -110,6 +112,11 @@ class Service:
         bell = Bell(DUE_WAIT_SECONDS)
         self.hear(participant, then=(bell,), first=participant.beginnings)
         self.add(_Named(f"{self.name} participant", participant), bell)
+        self.bury_strangers()
+
+    def bury_strangers(self) -> None:
+        """Make dead letters of what is parked for too long."""
+        self.add(ParkingExpiry(self.name, self.store, self.clock), Bell(EXPIRY_WAIT_SECONDS))
 
     @cached_property
     def app(self) -> Litestar:
