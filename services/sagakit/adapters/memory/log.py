@@ -37,6 +37,7 @@ class MemoryLogState:
     partitions: int = PARTITIONS
     places: dict[Place, Partition] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    waiters: set[asyncio.Event] = field(default_factory=set)
 
 
 class MemoryLog:
@@ -50,7 +51,6 @@ class MemoryLog:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._turn = count()
-        self._waiters: set[asyncio.Event] = set()
         self._closed = False
 
     @property
@@ -66,7 +66,7 @@ class MemoryLog:
             kept.records.append(
                 (at, Record(draft.topic, number, kept.end, draft.key, bytes(draft.headers), bytes(draft.value)))
             )
-        for waiter in self._waiters:
+        for waiter in self.state.waiters:
             waiter.set()
 
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
@@ -91,12 +91,12 @@ class MemoryLog:
 
     async def wait(self, seconds: float) -> None:
         waiter = asyncio.Event()
-        self._waiters.add(waiter)
+        self.state.waiters.add(waiter)
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(waiter.wait(), seconds)
         finally:
-            self._waiters.discard(waiter)
+            self.state.waiters.discard(waiter)
 
     async def prune(self, topic: str, older_than: datetime) -> int:
         self._check_open()
@@ -104,7 +104,7 @@ class MemoryLog:
 
     async def close(self) -> None:
         self._closed = True
-        for waiter in self._waiters:
+        for waiter in self.state.waiters:
             waiter.set()
 
     def _ahead(self, place: Place, offset: int) -> Partition | None:
