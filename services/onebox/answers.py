@@ -256,3 +256,81 @@ class VerbDone(Answer, frozen=True, kw_only=True):
     phase: str
     version: int
     sentence: str
+
+
+class DefinitionAnswer(Answer, frozen=True, kw_only=True):
+    """A saga definition, as data."""
+
+    ref: str
+    definition: dict[str, Any]
+
+
+class Placed(Answer, frozen=True, kw_only=True):
+    """What became of one order of a batch: 201 placed, 200 placed before, or the problem with it."""
+
+    index: int
+    status: int
+    order: Order | None = None
+    problem: Problem | None = None
+
+
+class PlacedMany(Answer, frozen=True, kw_only=True):
+    """What became of each order of a batch."""
+
+    results: list[Placed]
+
+
+class BatchJob(Answer, frozen=True, kw_only=True):
+    """One verb over many sagas. `filter` is passed on as the service tells it."""
+
+    batch_id: str
+    verb: str
+    reason: str
+    actor: str
+    state: str
+    rate_per_second: int
+    total: int
+    done: int
+    without_effect: int = 0
+    failed: int
+    created_at: datetime
+    ended_at: datetime | None = None
+    step: str | None = None
+    filter: dict[str, Any] = {}
+
+
+class BatchFailure(Answer, frozen=True, kw_only=True):
+    """A saga to which a batch's verb could not be done, and why."""
+
+    saga_id: str
+    reason: str
+
+
+class BatchJobDetail(BatchJob, frozen=True, kw_only=True):
+    """A batch job with its first failures."""
+
+    failures: list[BatchFailure] = []
+    next_failures_after: int | None = None
+
+
+class DryRun(Answer, frozen=True, kw_only=True):
+    """How many sagas a batch would be for, and some of them."""
+
+    verb: str
+    total: int
+    sample: list[str] = []
+
+
+class Movement(Answer, frozen=True, kw_only=True):
+    """By how much one product moved."""
+
+    product_id: str
+    on_hand: int = 0
+    reserved: int = 0
+
+
+class LedgerEntry(Answer, frozen=True, kw_only=True):
+    """One movement of stock: by how much each product moved."""
+
+    movement: str
+    lines: list[Movement] = []

@@ -40,12 +40,16 @@ class Finding(Answer, frozen=True, kw_only=True):
 
 
 class Verdict(Answer, frozen=True, kw_only=True):
-    """What the audit says. `apart` were killed or resolved by hand: a person answers for them."""
+    """What the audit says. `apart` were killed or resolved by hand: a person answers for them.
+
+    `items_compared` counts the confirmed orders whose lines were held against their reservations.
+    """
 
     clean: bool
     confirmed: int
     cancelled: int
     running: int
+    items_compared: int
     apart: tuple[Finding, ...]
     disagreements: tuple[Finding, ...]
     without_order: tuple[Finding, ...]
@@ -73,6 +77,7 @@ def judge(books: Books) -> Verdict:
         confirmed=counts["confirmed"],
         cancelled=counts["cancelled"],
         running=counts.total() - counts["confirmed"] - counts["cancelled"],
+        items_compared=sum(1 for o in books.orders.values() if o.status == "confirmed" and o.items is not None),
         apart=tuple(apart),
         disagreements=tuple(wrong),
         without_order=strays,

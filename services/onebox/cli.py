@@ -8,15 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from onebox.commands import look
+from onebox.commands import books, look, many, place, steer
 from onebox.errors import MEANINGS, ExitCode
 
+SETTINGS = (
+    "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL and "
+    "SAGACTL_SHIPPING_URL say. SAGACTL_ACTOR names who asks; SAGACTL_TIMEOUT_SECONDS bounds each answer."
+)
 EPILOG = "\n\n".join(
     [
         "Exit codes:",
         *(f"{code.value}  {meaning}" for code, meaning in MEANINGS.items()),
-        "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL and "
-        "SAGACTL_SHIPPING_URL say. SAGACTL_ACTOR names who asks; SAGACTL_TIMEOUT_SECONDS bounds each answer.",
+        SETTINGS,
     ]
 )
 
@@ -55,12 +58,30 @@ def add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str,
 
 LOOK, RUN, STEER = "Look", "Run", "Steer"
 
+add(app, "submit", place.submit, "sagactl submit --item prod-1:2:9.99 --item prod-2:1:5 --wait", panel=RUN)
+add(app, "audit", books.audit, "sagactl audit", "sagactl audit --all-lines -o json", panel=LOOK)
 add(app, "list", look.list_, "sagactl list --phase NeedsIntervention", "sagactl list --orders -o json", panel=LOOK)
 add(app, "describe", look.describe, "sagactl describe order-7", panel=LOOK)
 add(app, "timeline", look.timeline, "sagactl timeline order-7 --width 120", panel=LOOK)
 add(app, "graph", look.graph, "sagactl graph order/1 --format mermaid", "sagactl graph order-7", panel=LOOK)
 add(app, "events", look.events, "sagactl events order-7 -o jsonl", panel=LOOK)
 add(app, "replay", look.replay, "sagactl replay order-7", panel=LOOK)
+
+because = "--reason 'the provider is back'"
+add(app, "retry", steer.retry, f"sagactl retry order-7 --step payment {because}", panel=STEER)
+add(app, "skip", steer.skip, f"sagactl skip order-7 --step stock {because}", panel=STEER)
+add(app, "mark-done", steer.mark_done, "sagactl mark-done order-7 --reason 'refunded at the counter'", panel=STEER)
+add(app, "cancel", steer.cancel, "sagactl cancel order-7 --reason 'the customer called'", panel=STEER)
+add(app, "kill", steer.kill, "sagactl kill order-7 --reason 'a test order' --yes", panel=STEER)
+add(app, "suspend", steer.suspend, "sagactl suspend order-7 --reason 'stocktaking'", panel=STEER)
+add(app, "resume", steer.resume, "sagactl resume order-7 --reason 'stock is counted'", panel=STEER)
+
+batch = typer.Typer(no_args_is_help=True, help="Steer many sagas at once, at a rate, with what failed and why.")
+app.add_typer(batch, name="batch", rich_help_panel=STEER)
+add(batch, "create", many.create, f"sagactl batch create --verb retry --phase NeedsIntervention {because} --dry-run")
+add(batch, "show", many.show, "sagactl batch show BATCH --watch")
+add(batch, "list", many.list_, "sagactl batch list -o json")
+add(batch, "stop", many.stop, "sagactl batch stop BATCH")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A saga as a picture for terminals and Mermaid: its steps in order, what takes each back, and where one saga stands."""
+"""A saga as a picture, for terminals and Mermaid: its steps, what takes each back, and where one saga stands."""
 
 import re
 from collections.abc import Iterator, Mapping

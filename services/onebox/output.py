@@ -65,7 +65,7 @@ def style_of(status: str) -> str:
     return _LOOKS.get(status, ("", ""))[1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: Python 3.11 cannot write `Column[Saga](…)` with both
 class Column(Generic[T]):
     """One column of a table: its head, its text for a record, and whether the text is a status."""
 

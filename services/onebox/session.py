@@ -1,4 +1,4 @@
-"""How a command runs: the shop is opened, the work is done, and whatever goes wrong becomes two lines and an exit code."""
+"""How a command runs: the shop is opened, the work is done, and what goes wrong becomes two lines and an exit code."""
 
 import asyncio
 import os

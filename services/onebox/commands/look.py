@@ -204,6 +204,7 @@ async def find_definition(shop: "Shop", ref: str) -> "Definition":
 
 async def _definition_named(shop: "Shop", ref: str) -> "Definition | None":
     """Return the definition of this name, if it is one: sagactl's own, or one that the order service knows."""
+    from onebox.answers import DefinitionAnswer
     from onebox.client import path_of
     from sagakit.core.definition import DefinitionError
     from sagakit.core.definition_data import from_data
@@ -215,8 +216,8 @@ async def _definition_named(shop: "Shop", ref: str) -> "Definition | None":
     if not slash:
         return None
     try:
-        data = await shop.find("order", path_of("definitions", name, version), dict)
-        return from_data(data) if data is not None else None
+        found = await shop.find("order", path_of("definitions", name, version), DefinitionAnswer)
+        return from_data(found.definition) if found is not None else None
     except DefinitionError as error:
         raise Failure(f"the definition {ref} cannot mean anything here: {error}", "versions may not match") from None
 
