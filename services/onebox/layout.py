@@ -13,7 +13,7 @@ PORTS: Mapping[str, int] = {
 SERVICES = tuple(PORTS)
 SPREADS: Mapping[int, tuple[tuple[str, ...], ...]] = {
     1: (SERVICES,),
-    2: (("order",), ("payment", "inventory", "shipping", "notification")),
+    2: (("order", "notification"), ("payment", "inventory", "shipping")),
     3: (("order",), ("payment", "shipping"), ("inventory", "notification")),
     4: (("order",), ("payment",), ("inventory",), ("shipping", "notification")),
     5: tuple((service,) for service in SERVICES),

@@ -191,6 +191,7 @@ class Consumer:
         failpoint("consumer.after_commit")
         self._positions.update(ends)
         self._handler.committed()
+        self.counts["batches"] += 1
         self.counts["records"] += len(records)
         self.counts["messages"] += len(messages)
         self.counts["dead letters"] += len(unreadable)

@@ -25,6 +25,7 @@ class Named:
 
 
 RECORDS = Named("saga_records_read_total", "counter", "records", "Records taken from the log.", ("loop",))
+BATCHES = Named("saga_batches_total", "counter", "batches", "Batches of records, one transaction each.", ("loop",))
 CONSUMED = Named("saga_messages_consumed_total", "counter", "messages", "Messages handled.", ("loop",))
 DEAD = Named("saga_dlq_messages_total", "counter", "messages", "Messages sent to the dead letters.", ("loop",))
 FENCED = Named("saga_fenced_total", "counter", "batches", "Batches dropped: another instance had them.", ("loop",))
@@ -35,10 +36,11 @@ PENDING = Named("saga_outbox_pending", "gauge", "messages", "Messages that wait 
 REQUESTS = Named(
     "saga_http_requests_total", "counter", "requests", "HTTP requests answered.", ("method", "route", "status")
 )
-CATALOGUE = (RECORDS, CONSUMED, DEAD, FENCED, SENT, TIMEOUTS, FAILURES, PENDING, REQUESTS)
+CATALOGUE = (RECORDS, BATCHES, CONSUMED, DEAD, FENCED, SENT, TIMEOUTS, FAILURES, PENDING, REQUESTS)
 
 COUNTS: Mapping[str, Named] = {
     "records": RECORDS,
+    "batches": BATCHES,
     "messages": CONSUMED,
     "dead letters": DEAD,
     "fenced": FENCED,
