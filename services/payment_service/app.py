@@ -19,7 +19,13 @@ from shop_contracts.money import DEFAULT_CURRENCY, MoneyError, to_major, to_mino
 
 UserId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+:-]{0,99}$", description="The user.")]
 
-AMOUNT = {"minimum": 0, "maximum": 10**13, "multipleOf": 0.01, "pattern": r"^[0-9]{1,13}(\.[0-9]{1,2}0{0,20})?$"}
+LIMIT_MAX = Decimal("9999999999999.99")
+AMOUNT = {
+    "minimum": 0,
+    "maximum": float(LIMIT_MAX),
+    "multipleOf": 0.01,
+    "pattern": r"^[0-9]{1,13}(\.[0-9]{1,2}0{0,20})?$",
+}
 
 
 class OrderParams(Input, frozen=True, kw_only=True):
@@ -146,8 +152,8 @@ class _Desk:
             limit_minor = to_minor(call.body.limit, DEFAULT_CURRENCY)
         except MoneyError as error:
             raise invalid("/limit", str(error)) from error
-        if limit_minor < 0:
-            raise invalid("/limit", "must not be negative")
+        if not 0 <= call.body.limit <= LIMIT_MAX:
+            raise invalid("/limit", f"from 0 to {LIMIT_MAX}, not {call.body.limit}")
         failpoint("http.before_commit")
         await self._bank.set_limit(call.params.user_id, limit_minor)
         failpoint("http.after_commit")

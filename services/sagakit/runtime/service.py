@@ -9,14 +9,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Self
 
-from litestar import Litestar
-
 from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
 from sagakit.ports import Clock, Log, Store, Transaction
 from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.expiry import ParkingExpiry
-from sagakit.runtime.http.app import Requests, build_app
+from sagakit.runtime.http.app import Application, Requests, build_app
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
@@ -119,7 +117,7 @@ class Service:
         self.add(ParkingExpiry(self.name, self.store, self.clock), Bell(EXPIRY_WAIT_SECONDS))
 
     @cached_property
-    def app(self) -> Litestar:
+    def app(self) -> Application:
         """The HTTP application: the service's own routes, the probes, the OpenAPI document and its page."""
         probes = Probes(self.title, self.routes, self.troubles, self.samples, self.store)
         return build_app([*self.routes, *probes.routes()], self.requests)

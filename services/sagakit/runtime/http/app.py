@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,6 +22,8 @@ log_lines = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
 Answer = Response[bytes]
+Application = Callable[..., Awaitable[None]]
+"""Any ASGI application."""
 
 
 class Requests:
@@ -32,9 +34,12 @@ class Requests:
         self.counts: Counter[tuple[str, str, int]] = Counter()
 
 
-def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Litestar:
+def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Application:
     """Return the application of these routes. Whatever goes wrong is answered by a problem document."""
     counts = (requests or Requests()).counts
+    by_path: dict[str, list[Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, []).append(route)
 
     def answer_problem(request: AnyRequest, error: Exception) -> Answer:
         told = told_of(error, request)
@@ -43,7 +48,7 @@ def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Lite
         return _answer(told.problem.status, told.problem, told.headers, PROBLEM_JSON)
 
     return Litestar(
-        [_handler(route, counts) for route in routes],
+        [_handler(path, those, counts) for path, those in by_path.items()],
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
         openapi_config=None,
         logging_config=None,
@@ -74,7 +79,26 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
             return ProblemError(problem(500, detail="an error of ours; it is in the log of the service"))
 
 
-def _handler(route: Route, counts: Counter[tuple[str, str, int]]) -> HTTPRouteHandler:
+def _handler(path: str, routes: Sequence[Route], counts: Counter[tuple[str, str, int]]) -> HTTPRouteHandler:
+    """Return one handler for all methods of a path: Litestar would tell `Allow` of each registered alone."""
+    responders = {method: _responder(route, counts) for route in routes for method in _methods(route)}
+
+    async def respond(request: AnyRequest) -> Answer:
+        return await responders[request.method](request)
+
+    return HTTPRouteHandler(
+        path.replace("}", ":str}"),
+        http_method=[HttpMethod(method) for method in responders],
+        request_max_body_size=max(route.body_bytes_max for route in routes),
+    )(respond)
+
+
+def _methods(route: Route) -> list[str]:
+    """Return the methods of a route: whatever can be got can be asked for its headers alone."""
+    return ["GET", "HEAD"] if route.method == "GET" else [route.method]
+
+
+def _responder(route: Route, counts: Counter[tuple[str, str, int]]) -> Callable[[AnyRequest], Awaitable[Answer]]:
     read: Reading[Any, Any] = Reading(route)
     bare_status = next(iter(route.returns))
     keys = {status: (route.method, route.path, status) for status in route.returns}
@@ -89,12 +113,7 @@ def _handler(route: Route, counts: Counter[tuple[str, str, int]]) -> HTTPRouteHa
         counts[keys[reply.status]] += 1
         return _answer(reply.status, reply.body, dict(reply.headers), reply.media_type)
 
-    return HTTPRouteHandler(
-        _litestar_path(route.path),
-        http_method=HttpMethod(route.method),
-        name=f"{route.method} {route.path}",
-        request_max_body_size=route.body_bytes_max,
-    )(respond)
+    return respond
 
 
 async def _json(request: AnyRequest) -> bytes:
@@ -133,7 +152,3 @@ def _limit(request: AnyRequest) -> int:
     return (
         handler.resolve_request_max_body_size() if isinstance(handler, HTTPRouteHandler) else None
     ) or BODY_BYTES_MAX
-
-
-def _litestar_path(path: str) -> str:
-    return path.replace("}", ":str}")

@@ -84,6 +84,7 @@ class Route:
 
     `problems` are the bad statuses beyond those that follow from the route itself (400, 413, 415, 500, 503), `headers`
     the headers of its answers, by status. Only what is `documented` stands in the OpenAPI document.
+    The parts of a body that is read `in_parts` (`msgspec.Raw`) are for the handler to judge, each for itself.
     """
 
     method: str
@@ -99,6 +100,7 @@ class Route:
     tag: str = ""
     media_type: str = JSON
     documented: bool = True
+    in_parts: bool = False
 
 
 class Reading(Generic[P, B]):
@@ -109,8 +111,10 @@ class Reading(Generic[P, B]):
         self._params = route.params
         fields = msgspec.structs.fields(route.params)
         self.headers = {name: f.encode_name for f in fields if (name := header_name(f.type))}
+        self._attributes = {f.encode_name: f.name for f in fields}
         self._plain = not fields
         self._decode = msgspec.json.Decoder(route.body).decode if route.body else None
+        self._in_parts = route.in_parts
         self._amounts = strict(route.body) if route.body else None
 
     def params(self, path: Mapping[str, Any], query: list[tuple[str, str]], headers: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -123,7 +127,9 @@ class Reading(Generic[P, B]):
             return self._params()
         values = dict(path)
         for name, value in query:
-            if name in values or name in self.headers.values():
+            if name in self.headers.values():
+                raise invalid(name, "is not a parameter here")
+            if name in values:
                 raise invalid(name, "is given twice")
             values[name] = value
         for name, attribute in self.headers.items():
@@ -134,12 +140,17 @@ class Reading(Generic[P, B]):
             if not value.isprintable():
                 raise invalid(name, "must be printable characters")
         try:
-            return msgspec.convert(values, self._params, strict=False)
+            read = msgspec.convert(values, self._params, strict=False)
         except msgspec.ValidationError as error:
             pointer, rule = broken_rule(error)
             name = pointer.removeprefix("/")
             shown = next((header for header, attribute in self.headers.items() if attribute == name), name)
             raise invalid(shown, rule.replace("is not a field", "is not a parameter")) from None
+        for name, value in values.items():
+            # To msgspec the text "null" is nothing; to whoever sends it as a filter it is not.
+            if value.lower() == "null" and getattr(read, self._attributes[name]) is None:
+                raise invalid(name, "must not be null")
+        return read
 
     def body(self, raw: bytes) -> Any:  # noqa: ANN401 - the route's struct
         """Return the body as the route's struct.
@@ -163,7 +174,7 @@ class Reading(Generic[P, B]):
             ) from None
         except RecursionError:
             raise _too_deep() from None
-        if b"\\u0000" in raw and (at := nul_at(msgspec.json.decode(raw))) is not None:
+        if not self._in_parts and b"\\u0000" in raw and (at := nul_at(msgspec.json.decode(raw))) is not None:
             raise invalid(at, "must not contain a NUL character")
         return value
 
