@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from sagakit.core.contracts import encode_data
 from sagakit.core.definition import Saga
@@ -22,6 +23,7 @@ QUANTITY_MAX = 1_000_000
 TIMEOUT_SECONDS_MAX = 604_800
 NAME = re.compile(r"[A-Za-z0-9._-]{1,50}", re.ASCII)
 TEXT_LENGTH_MAX = 100
+Text = Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH_MAX, description="Printable, no space around it.")]
 Status = Literal["pending", "confirmed", "cancelled"]
 TOTAL_MINOR_MAX = AMOUNT_MINOR_MAX
 
@@ -39,20 +41,20 @@ class InvalidOrderError(Exception):
 class OrderLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """One line as a customer states it; `price` is per piece, in major units."""
 
-    product_id: str
-    quantity: int
-    price: Decimal
+    product_id: Text
+    quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+    price: Annotated[Decimal, Meta(description="From 0, with no more decimals than the currency has.")]
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """An order as a customer places it."""
 
-    user_id: str
-    items: list[OrderLine]
-    currency: str = DEFAULT_CURRENCY
+    user_id: Text
+    items: Annotated[list[OrderLine], Meta(min_length=1, max_length=LINES_MAX)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217.")] = DEFAULT_CURRENCY
     mode: Mode = Mode.CHOREOGRAPHY
-    timeout_seconds: int | None = None
-    correlation_id: str | None = None
+    timeout_seconds: Annotated[int, Meta(ge=1, le=TIMEOUT_SECONDS_MAX)] | None = None
+    correlation_id: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")] | None = None
     refund_policy: RefundMethod = RefundMethod.REFUND
 
 

@@ -15,9 +15,11 @@ from sagakit.runtime.paging import PAGE_LIMIT, PAGE_LIMIT_MAX
 BATCH_IDS_MAX = 5000
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX)]
 Cursor = Annotated[str, Meta(min_length=1, max_length=200, description="`nextCursor` of the page before.")]
-Reason = Annotated[str, Meta(min_length=1, max_length=500, description="Why; it goes into the history.")]
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$", description="Why; it goes into the history.")
+]
 
-StepName = Annotated[str, Meta(min_length=1, max_length=STEP_NAME_LENGTH_MAX)]
+StepName = Annotated[str, Meta(min_length=1, max_length=STEP_NAME_LENGTH_MAX, pattern=r"^[^\x00]*$")]
 
 
 class Placing(Input, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ class SagaList(Input, frozen=True, kw_only=True):
     """Which sagas, and which page of them."""
 
     phase: Phase | None = None
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$")] | None = None
     limit: Limit = PAGE_LIMIT
     cursor: Cursor | None = None
 
@@ -119,7 +121,7 @@ class BatchFilter(Input, frozen=True, kw_only=True):
     """Which sagas a job is for: named ones, or all that are equal in what is given and at least so old."""
 
     phase: Phase | None = None
-    reason: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$")] | None = None
     older_than_seconds: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
     ids: Annotated[list[Id], Meta(min_length=1, max_length=BATCH_IDS_MAX)] | None = None
 
@@ -164,5 +166,5 @@ class BatchJobList(Input, frozen=True, kw_only=True):
 class DefinitionPath(Input, frozen=True, kw_only=True):
     """One definition: its name and version, as in `order/1`."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     version: Annotated[int, Meta(ge=1, le=10**9)]

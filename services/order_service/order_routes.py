@@ -162,6 +162,7 @@ class OrderRoutes:
             returns={200: BatchResults},
             body=OrderBatch,
             body_bytes_max=BATCH_BYTES_MAX,
+            in_parts=True,
             tag=TAG,
         )
 

@@ -81,9 +81,6 @@ async def test_a_broken_rule_is_named_with_its_field_and_nothing_is_stored(
 async def test_in_a_batch_a_broken_rule_spoils_no_other_order(shop: Shop, wished: dict[str, Any], field: str) -> None:
     orders = [an_order(), an_order(**wished), an_order()]
     answer = await shop.client.post("/orders/batch", json={"orders": orders})
-    if "\0" in str(wished.get("userId")):
-        assert answer.status_code == 400
-        return
     results = answer.json()["results"]
     assert [(result["index"], result["status"]) for result in results] == [(0, 201), (1, 400), (2, 201)]
     assert results[1]["problem"]["field"] == f"/orders/1{field}"
