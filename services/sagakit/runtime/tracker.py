@@ -36,7 +36,7 @@ from sagakit.core.facts import (
     VerbAsked,
     encode_fact,
 )
-from sagakit.core.messages import EMPTY, Message, message_id
+from sagakit.core.messages import EMPTY, Message, Mode, message_id
 from sagakit.core.part import ABORT, KILLED, REPAIRS, RESUMED, STUCK, SUSPENDED
 from sagakit.core.state import SagaState, evolve
 from sagakit.ports import Draft, Query, Table, Transaction
@@ -171,11 +171,15 @@ class Tracker:
         for start in starts:
             state = SagaState(saga_id=start.saga_id)
             turn.states[start.saga_id] = state
-            facts = close(self.sagas[start.fact.definition], state, [start.fact])
+            facts: Sequence[AnyFact] = [start.fact]
+            if start.fact.mode is Mode.ORCHESTRATION:  # else nobody is owed a command
+                facts = close(self.sagas[start.fact.definition], state, [start.fact])
             turn.apply(start.saga_id, facts, start.causation_id)
         await turn.save()
         begun = [turn.states[start.saga_id] for start in starts]
-        own = [Correlation(state.correlation_id, state.saga_id) for state in begun if state.correlation_id != state.saga_id]
+        own = [
+            Correlation(state.correlation_id, state.saga_id) for state in begun if state.correlation_id != state.saga_id
+        ]
         if own:
             await transaction.save(CORRELATIONS, own)
         early = await release_started(transaction, turn.states.keys())
