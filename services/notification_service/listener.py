@@ -24,9 +24,11 @@ class Listener:
         return message_type in {"OrderConfirmed", "OrderCancelled"}
 
     async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
-        """Tell each customer, once."""
-        told = [tell(cast("OrderConfirmed | OrderCancelled", SHOP.decode(message)), now) for message in messages]
-        await transaction.save(NOTIFICATIONS, told)
+        """Tell each customer, once, however often it is said."""
+        told = await transaction.load(NOTIFICATIONS, {message.saga_id for message in messages})
+        new = {m.saga_id: m for m in messages if m.saga_id not in told}.values()
+        ends = [cast("OrderConfirmed | OrderCancelled", SHOP.decode(message)) for message in new]
+        await transaction.save(NOTIFICATIONS, [tell(end, now) for end in ends])
 
     def committed(self) -> None:
         """Nothing waits for the commit."""

@@ -65,7 +65,10 @@ class PaymentProvider(Protocol):
         """Take the money, each charge for itself; the results are in the order of the charges."""
 
     async def repay(self, repayments: Sequence[Repayment]) -> list[Result]:
-        """Give the money back; of a charge that never moved money, nothing is given back and that is approved."""
+        """Give the money back; of a charge that never moved money, nothing is given back and that is approved.
+
+        That charge moves none later either: it may have been overtaken.
+        """
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -124,15 +127,16 @@ class Bank:
         return await self._answer(work, [charge.key for charge in charges])
 
     async def repay(self, repayments: Sequence[Repayment]) -> list[Result]:
-        """Give back what was taken."""
+        """Give back what was taken; a charge that is still under way will not be made any more."""
 
         async def work(transaction: Transaction) -> dict[str, Operation]:
             done = await transaction.load(OPERATIONS, [k for r in repayments for k in (r.key, r.charge_key)])
-            new = [
-                Operation(r.key, -_taken(done.get(r.charge_key)), approved=True)
-                for r in repayments
-                if r.key not in done
-            ]
+            new: list[Operation] = []
+            for repayment in repayments:
+                if repayment.key not in done:
+                    new.append(Operation(repayment.key, -_taken(done.get(repayment.charge_key)), approved=True))
+                    if repayment.charge_key not in done:
+                        new.append(_never(repayment.charge_key))
             await transaction.save(OPERATIONS, new)
             return done | {operation.key: operation for operation in new}
 
@@ -177,3 +181,7 @@ class Bank:
 
 def _taken(operation: Operation | None) -> int:
     return operation.amount_minor if operation is not None and operation.approved else 0
+
+
+def _never(charge_key: str) -> Operation:
+    return Operation(charge_key, 0, approved=False, code="VOIDED", reason="it was given back before it was made")

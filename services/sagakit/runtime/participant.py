@@ -229,10 +229,21 @@ class _Turn:
     ) -> None:
         """Put the replies of the other system on record, where the step still waits for them."""
         self._parts = await self._tx.load(PARTS, {ask.saga_id for ask in asks})
-        open_ = [(a, r) for a, r in zip(asks, replies, strict=True) if self._parts[a.saga_id].step(a.step).pending]
+        open_ = [(ask, reply) for ask, reply in zip(asks, replies, strict=True) if self._awaits(ask, reply)]
         if open_:
             said = await action.settle(self._tx, [a for a, _ in open_], [r for _, r in open_])
             self._conclude([a for a, _ in open_], said)
+
+    def _awaits(self, ask: Ask[msgspec.Struct], reply: Reply) -> bool:
+        """Tell whether the step waits for this reply; a late one may belong to the action of which the undo is pending.
+
+        A step that is stuck is still glad of an answer, but silence is no news to it.
+        """
+        part = self._parts[ask.saga_id]
+        step = part.step(ask.step)
+        undoes = ask.command == self._its.shares[part.definition].by_step[ask.step].step.compensation
+        awaited = StepStatus.UNDOING if undoes else StepStatus.BEGUN
+        return step.status is awaited and not (step.stuck and isinstance(reply, Unknown))
 
     async def carry_out(self) -> None:
         """Do what is owed, until nothing more follows from it within this transaction."""

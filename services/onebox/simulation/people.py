@@ -1,0 +1,187 @@
+"""Customers who place orders, operators who ask for this and that, and the desk at which both are served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+
+from order_service.desk import OrderDesk
+from order_service.domain import OrderLine, OrderRequest, keyed_order_id
+from order_service.intake import Intake
+from order_service.verbs import Verbs
+from sagakit.core.contracts import encode_data
+from sagakit.core.facts import Phase, Verb
+from sagakit.core.messages import Message, Mode
+from sagakit.core.state import SagaState
+from sagakit.runtime.http.problems import ProblemError
+from sagakit.runtime.ids import TimeOrderedIds
+from sagakit.runtime.topics import commands_topic
+from sagakit.runtime.tracker import Tracker
+from sagakit.runtime.wire import draft
+from sagakit.testing.simulation import Process, World
+from shop_contracts.messages import RefundMethod
+
+PRODUCTS = ("prod-1", "prod-2", "prod-3")
+USERS = ("ann", "bob", "cy", "dee")
+LIMIT_MINOR = 12_000
+RUSH_SECONDS = 15.0
+"""All orders come within this time."""
+WISHES = (Verb.CANCEL, Verb.CANCEL, Verb.CANCEL, Verb.SUSPEND, Verb.SUSPEND, Verb.RESUME, Verb.RETRY)
+BY_MESSAGE_SHARE = 0.2
+WISH_SHARE = 0.35
+KILL_SHARE = 0.15
+REPAIR_SHARE = 0.2
+WISH_SECONDS_MAX = 20.0
+REPAIRS = (Verb.RETRY, Verb.RETRY, Verb.SKIP, Verb.MARK_DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """A customer at the desk; asks again until she is answered."""
+
+    at: float
+    key: str
+    definition: str
+    request: OrderRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Wishing:
+    """An operator, or a customer who changes her mind."""
+
+    at: float
+    order_id: str
+    verb: Verb
+    step: str | None = None
+
+
+@dataclass
+class People:
+    """Everybody outside of the shop, and what they still want. `names` are the orders as people call them."""
+
+    world: World
+    sagas: Mapping[str, SagaState]
+    waiting: list[Placing | Wishing] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def come(self, orders: int, *, kills: bool) -> None:
+        """Decide who will want what, and when."""
+        random = self.world.random
+        for number in range(orders):
+            at = random.random() * RUSH_SECONDS
+            request = _an_order(random)
+            if random.random() < BY_MESSAGE_SHARE:
+                order_id = f"order-{number}"
+                self.names[order_id] = order_id
+                self._send(order_id, request)
+            else:
+                key = f"{self.world.seed}-{number}"
+                order_id = keyed_order_id(request.user_id, key)
+                self.names[order_id] = f"order-{number}"
+                self.waiting.append(Placing(at, key, random.choice(("order/1", "order/2")), request))
+            while random.random() < WISH_SHARE:
+                verb = random.choice(WISHES)
+                self.waiting.append(Wishing(at + random.random() ** 2 * WISH_SECONDS_MAX, order_id, verb))
+            if kills and random.random() < KILL_SHARE:
+                self.waiting.append(Wishing(at + random.random() * WISH_SECONDS_MAX, order_id, Verb.KILL))
+        self.waiting.sort(key=lambda want: want.at)
+
+    def next(self) -> Placing | Wishing | None:
+        """Return whose turn it is."""
+        if self.waiting and self.waiting[0].at <= self.world.clock.seconds:
+            return self.waiting[0]
+        return None
+
+    def served(self, want: Placing | Wishing) -> None:
+        """Let them go."""
+        if want in self.waiting:
+            self.waiting.remove(want)
+
+    def _send(self, order_id: str, request: OrderRequest) -> None:
+        """Place the order by a message instead of at the desk."""
+        message = Message(
+            id=f"create-{order_id}",
+            type="CreateOrder",
+            source="customer",
+            time=self.world.clock.now(),
+            saga_id=order_id,
+            correlation_id=order_id,
+            causation_id="",
+            data=encode_data(request),
+        )
+        self.world.append([draft(commands_topic("order"), message)])
+
+
+class Desk:
+    """The HTTP side of one order process, without the HTTP: the same handlers behind it."""
+
+    name = "desk"
+
+    def __init__(self, people: People, tracker: Tracker, desks: Mapping[str, OrderDesk], process: Process) -> None:
+        """Serve `people`."""
+        self._people = people
+        ids = TimeOrderedIds(process.clock)
+        self._intakes = {ref: Intake(desk, process.store, process.clock, ids) for ref, desk in desks.items()}
+        self._verbs = Verbs(tracker, process.store, process.clock)
+
+    async def step(self) -> bool:
+        """Serve who is next; who is not answered, because we crash or fail, stays and asks again."""
+        want = self._people.next()
+        if want is None:
+            return False
+        note = self._people.world.note
+        try:
+            match want:
+                case Placing():
+                    await self._intakes[want.definition].place_one(want.request, want.key, None)
+                    note("desk", f"placed {self._people.names[keyed_order_id(want.request.user_id, want.key)]}")
+                case Wishing():
+                    await self._verbs.ask(want.order_id, want.verb, "ops", "simulated", want.step)
+                    note("desk", f"{want.verb} of {self._people.names[want.order_id]}")
+        except ProblemError as error:
+            note("desk", f"refused: {error.problem.detail}")
+        self._people.served(want)
+        return True
+
+
+class Operator:
+    """Sees to sagas that need a person: now and then while things go wrong, and to all of them in the end."""
+
+    name = "operator"
+
+    def __init__(self, people: People) -> None:
+        """Look after the orders of `people`."""
+        self._people = people
+
+    async def step(self) -> bool:
+        """Look at every saga, and ask for what would help."""
+        world = self._people.world
+        calm = world.is_calm
+        asked = False
+        for state in list(self._people.sagas.values()):
+            if state.phase is Phase.NEEDS_INTERVENTION and (calm or world.random.random() < REPAIR_SHARE):
+                asked = self._ask(state, Verb.RETRY if calm else world.random.choice(REPAIRS)) or asked
+            if state.suspended and not state.phase.terminal and calm:
+                asked = self._ask(state, Verb.RESUME) or asked
+        return asked
+
+    def _ask(self, state: SagaState, verb: Verb) -> bool:
+        want = Wishing(0.0, state.saga_id, verb)
+        if want in self._people.waiting:
+            return False
+        self._people.waiting.insert(0, want)
+        return True
+
+
+def _an_order(random: Random) -> OrderRequest:
+    lines = random.sample(PRODUCTS, random.randint(1, len(PRODUCTS)))
+    return OrderRequest(
+        user_id=random.choice(USERS),
+        items=[
+            OrderLine(product_id=p, quantity=random.randint(1, 4), price=Decimal(random.randint(1, 2500)) / 100)
+            for p in lines
+        ],
+        mode=random.choice(list(Mode)),
+        timeout_seconds=random.choice((None, None, 300, 300, 300, 8, 3)),
+        refund_policy=random.choice(list(RefundMethod)),
+    )

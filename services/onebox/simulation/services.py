@@ -1,0 +1,167 @@
+"""The shop's services as processes of the simulated world: the real loops, without HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from inventory_service.actions import LEDGER, RESERVATIONS, STOCK, Inventory
+from inventory_service.actions import barred as inventory_barred
+from notification_service.listener import NOTIFICATIONS, Listener
+from onebox.simulation.people import Desk, Operator, People
+from order_service.desk import ORDERS, CreateOrders, OrderDesk, order_tracker
+from payment_service.actions import PAYMENTS, Payments
+from payment_service.actions import barred as payment_barred
+from payment_service.provider import PaymentProvider
+from sagakit.core.definition import RetryPolicy
+from sagakit.runtime.batches import BATCHES, CHUNKS, FAILURES, Batches
+from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.deadlines import Deadlines
+from sagakit.runtime.expiry import ParkingExpiry
+from sagakit.runtime.parking import PARKED
+from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.relay import Relay
+from sagakit.runtime.tracker import CORRELATIONS, SAGAS
+from sagakit.testing.simulation import Process, Steps, VirtualClock
+from shipping_service.actions import SHIPMENTS, Shipping
+from shipping_service.actions import barred as shipping_barred
+from shop_contracts.catalogue import SHOP
+from shop_contracts.order_saga import ORDER_SAGA
+
+HURRIED = replace(
+    ORDER_SAGA,
+    version=2,
+    stages=tuple(
+        tuple(replace(s, timeout_seconds=25, retry=RetryPolicy(3, 0.2, 2.0)) for s in stage)
+        for stage in ORDER_SAGA.stages
+    ),
+)
+"""The order saga with time limits on its steps, and participants that give up soon: so that a person is needed."""
+DEFINITIONS = (ORDER_SAGA, HURRIED)
+
+ORDER_TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
+PAYMENT_TABLES = (PAYMENTS, PARTS, PARKED)
+INVENTORY_TABLES = (STOCK, RESERVATIONS, LEDGER, PARTS, PARKED)
+SHIPPING_TABLES = (SHIPMENTS, PARTS, PARKED)
+NOTIFICATION_TABLES = (NOTIFICATIONS,)
+
+
+@dataclass(slots=True)
+class Seldom:
+    """A loop that looks only every so often, as its bell makes it do in a real process."""
+
+    steps: Steps
+    seconds: float
+    clock: VirtualClock
+    next_at: float = field(default=0.0)
+
+    @property
+    def name(self) -> str:
+        """That of the loop."""
+        return self.steps.name
+
+    async def step(self) -> bool:
+        """Step when it is time."""
+        if self.clock.seconds < self.next_at:
+            return False
+        self.next_at = self.clock.seconds + self.seconds
+        return await self.steps.step()
+
+
+def order(process: Process, people: People) -> Sequence[Steps]:
+    """Return the loops of the order service, and the desk at which people stand."""
+    tracker = order_tracker(sagas=DEFINITIONS)
+    desks = {saga.ref: OrderDesk(tracker, saga) for saga in DEFINITIONS}
+    return [
+        _consumer(process, tracker),
+        _consumer(process, CreateOrders(desks[ORDER_SAGA.ref]), "order-intake"),
+        Relay("order", process.store, process.log),
+        Seldom(Deadlines(tracker, process.store, process.clock), 0.2, process.clock),
+        Seldom(Batches(tracker, process.store, process.clock), 0.1, process.clock),
+        Seldom(ParkingExpiry("order", process.store, process.clock), 5.0, process.clock),
+        Desk(people, tracker, desks, process),
+    ]
+
+
+def payment(process: Process, provider: PaymentProvider) -> Sequence[Steps]:
+    """Return the loops of the payment service."""
+    actions = Payments(provider).actions()
+    return _taking_part(
+        process,
+        Participant(
+            "payment",
+            sagas=DEFINITIONS,
+            actions=actions,
+            barred=payment_barred,
+            contracts=SHOP,
+            store=process.store,
+            clock=process.clock,
+        ),
+    )
+
+
+def inventory(process: Process, success_rate: float, seed: int) -> Sequence[Steps]:
+    """Return the loops of the inventory service."""
+    return _taking_part(
+        process,
+        Participant(
+            "inventory",
+            sagas=DEFINITIONS,
+            actions=Inventory(success_rate, seed).actions(),
+            barred=inventory_barred,
+            contracts=SHOP,
+            store=process.store,
+            clock=process.clock,
+        ),
+    )
+
+
+def shipping(process: Process, success_rate: float, seed: int) -> Sequence[Steps]:
+    """Return the loops of the shipping service."""
+    return _taking_part(
+        process,
+        Participant(
+            "shipping",
+            sagas=DEFINITIONS,
+            actions=Shipping(success_rate, seed).actions(),
+            barred=shipping_barred,
+            contracts=SHOP,
+            store=process.store,
+            clock=process.clock,
+        ),
+    )
+
+
+def notification(process: Process) -> Sequence[Steps]:
+    """Return the loops of the notification service."""
+    return [_consumer(process, Listener()), Relay("notification", process.store, process.log)]
+
+
+def operators(process: Process, people: People) -> Sequence[Steps]:
+    """Return the people on call."""
+    return [Seldom(Operator(people), 2.0, process.clock)]
+
+
+def _taking_part(process: Process, participant: Participant) -> list[Steps]:
+    return [
+        _consumer(process, participant, first=participant.beginnings),
+        Relay(participant.name, process.store, process.log),
+        participant,
+        Seldom(ParkingExpiry(participant.name, process.store, process.clock), 5.0, process.clock),
+    ]
+
+
+def _consumer(
+    process: Process, handler: Handler, group: str | None = None, first: frozenset[str] = frozenset()
+) -> Consumer:
+    group = group or process.service
+    process.listens[group] = handler.topics
+    return Consumer(
+        service=process.service,
+        group=group,
+        handler=handler,
+        store=process.store,
+        log=process.log,
+        contracts=SHOP,
+        clock=process.clock,
+        instance=process.instance,
+        first=first,
+    )
