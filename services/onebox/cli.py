@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onebox.commands import books, look, many, place, steer
+from onebox.commands import books, demo, dev, look, many, place, steer
 from onebox.errors import MEANINGS, ExitCode
 
 SETTINGS = (
@@ -58,6 +58,8 @@ def add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str,
 
 LOOK, RUN, STEER = "Look", "Run", "Steer"
 
+add(app, "demo", demo.demo, "sagactl demo", "sagactl demo --seed 42 --stay", panel=RUN)
+add(app, "dev", dev.dev, "sagactl dev", "sagactl dev --fresh --processes 2", panel=RUN)
 add(app, "submit", place.submit, "sagactl submit --item prod-1:2:9.99 --item prod-2:1:5 --wait", panel=RUN)
 add(app, "audit", books.audit, "sagactl audit", "sagactl audit --all-lines -o json", panel=LOOK)
 add(app, "list", look.list_, "sagactl list --phase NeedsIntervention", "sagactl list --orders -o json", panel=LOOK)

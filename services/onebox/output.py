@@ -140,6 +140,21 @@ class Output:
             task = bar.add_task(title, total=total)
             yield lambda done, known: bar.update(task, completed=done, total=known)
 
+    @contextlib.contextmanager
+    def live(self, columns: Sequence[Column[R]]) -> Iterator[Callable[[Sequence[R]], None]]:
+        """Show a table that changes, to people who watch, else as it was last; the value is called with records."""
+        if not self.for_people:
+            yield lambda _records: None
+        elif self._out.is_terminal:
+            from rich.live import Live
+
+            with Live(console=self._out, auto_refresh=False) as live:
+                yield lambda records: live.update(table_of(records, columns), refresh=True)
+        else:
+            last: list[Sequence[R]] = [()]
+            yield lambda records: last.__setitem__(0, records)
+            self.table(last[0], columns)
+
     @cached_property
     def _out(self) -> "Console":
         return _console(stderr=False)
