@@ -41,3 +41,19 @@ def range_share(members: Sequence[str], member: str, partitions: int) -> frozens
     each, more = divmod(partitions, len(members))
     first = index * each + min(index, more)
     return frozenset(range(first, first + each + (index < more)))
+
+
+def fair_shares(waiting: Sequence[int], limit: int, turn: int) -> list[int]:
+    """Return how many to take of each: the same of all, what is left of the limit from `turn` on, round the circle.
+
+    When `turn` grows by what was taken, everybody's turn comes, also when the limit is smaller than the circle.
+    """
+    each = max(1, limit // len(waiting))
+    shares, left = [0] * len(waiting), limit
+    circle = [(turn + step) % len(waiting) for step in range(len(waiting))]
+    for most in (each, limit):
+        for place in circle:
+            more = min(most, left, waiting[place] - shares[place])
+            shares[place] += more
+            left -= more
+    return shares

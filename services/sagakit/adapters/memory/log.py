@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import count
 
 from sagakit.adapters.memory.membership import Group, MemoryMembership
-from sagakit.core.partitioner import partition_of
+from sagakit.core.partitioner import fair_shares, partition_of
 from sagakit.ports import Clock, Draft, LogUnavailableError, Membership, OffsetOutOfRangeError, Record
 
 Place = tuple[str, int]
@@ -72,12 +72,15 @@ class MemoryLog:
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
         self._check_open()
         ahead = [(kept, offset) for place, offset in positions.items() if (kept := self._ahead(place, offset))]
-        taken: list[Record] = []
-        first = next(self._turn) % len(ahead) if ahead else 0
-        for kept, offset in ahead[first:] + ahead[:first]:
-            start = offset - kept.first
-            taken += [record for _, record in kept.records[start : start + limit - len(taken)]]
-        return taken
+        if not ahead:
+            return []
+        turn = sum(offset for _, offset in ahead)
+        shares = fair_shares([kept.end - offset for kept, offset in ahead], limit, turn)
+        return [
+            record
+            for (kept, offset), share in zip(ahead, shares, strict=True)
+            for _, record in kept.records[offset - kept.first : offset - kept.first + share]
+        ]
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         self._check_open()

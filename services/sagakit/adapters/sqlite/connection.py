@@ -13,6 +13,8 @@ CACHE_KIBIBYTES = 64_000
 CHECKPOINT_PAGES = 8_000
 """32 MB of 4 kB pages: a checkpoint costs two syncs, and a page that was changed often is written back once."""
 WAL_BYTES_MAX = 64_000_000
+BUSY_SECONDS = 5.0
+"""How long the lock of another process is waited for."""
 
 
 class WrongFileError(Exception):
@@ -26,12 +28,15 @@ class DatabaseFile:
     path: Path
     unavailable: type[Exception]
     synchronous: Synchronous = "FULL"
-    busy_seconds: float = 5.0
+    busy_seconds: float = BUSY_SECONDS
 
     def open_writer(self, *, patient: bool = True) -> sqlite3.Connection:
         """Return a connection that writes, in WAL mode; a patient one waits for a lock that another process holds."""
         connection = self._open(self.busy_seconds if patient else 0.0)
-        connection.execute("PRAGMA journal_mode=WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise WrongFileError(f"{self.path}: no write-ahead log is possible there; put the file on a local disk")
         connection.execute(f"PRAGMA synchronous={self.synchronous}")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")

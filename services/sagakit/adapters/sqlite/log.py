@@ -7,12 +7,14 @@ from itertools import count
 from pathlib import Path
 
 from sagakit.adapters.sqlite.batches import NewBatch, Place, RecentBatches, batches, records
-from sagakit.adapters.sqlite.connection import DatabaseFile, Synchronous, WrongFileError
+from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous, WrongFileError
 from sagakit.adapters.sqlite.membership import LEASE_SECONDS, SqliteMembership
+from sagakit.adapters.sqlite.reading import Reading, Version
 from sagakit.adapters.sqlite.schema import LOG, LOG_VERSION, prepare
 from sagakit.adapters.sqlite.tables import microseconds
 from sagakit.adapters.sqlite.watch import Watch
 from sagakit.adapters.sqlite.writer import Writer
+from sagakit.core.partitioner import fair_shares
 from sagakit.ports import Draft, LogUnavailableError, Membership, OffsetOutOfRangeError, Record
 
 PARTITIONS = 4
@@ -32,22 +34,28 @@ class SqliteLog:
         partitions: int = PARTITIONS,
         *,
         synchronous: Synchronous = "FULL",
+        busy_seconds: float = BUSY_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
         now: Callable[[], datetime] = system_now,
     ) -> None:
-        """Open the file, and make it when it is missing."""
-        self._file = DatabaseFile(Path(path), LogUnavailableError, synchronous)
+        """Open the file, and make it when it is missing.
+
+        Raises:
+            LogUnavailableError: when it cannot be opened now.
+            WrongFileError: when it belongs to something else, to a newer program, or has other partitions.
+        """
+        self._file = DatabaseFile(Path(path), LogUnavailableError, synchronous, busy_seconds)
         self._partitions = partitions
         self._lease_seconds = lease_seconds
         self._now = now
         self._turn = count()
         self._recent = RecentBatches()
         self._heads: dict[Place, tuple[int, int]] = {}
-        self._heads_version = -1
+        self._heads_version: Version | None = None
         try:
             self._prepare()
-            self._reader = self._file.open_reader()
-            self._watch = Watch(self._version)
+            self._reading = Reading(self._file)
+            self._watch = Watch(self._reading.version)
             self._writer = Writer(self._file, self, aside=True)
         except sqlite3.Error as error:
             raise self._file.error(error) from error
@@ -57,6 +65,8 @@ class SqliteLog:
         return self._partitions
 
     async def publish(self, drafts: Sequence[Draft]) -> None:
+        if not drafts:
+            return
         keyless = next(self._turn) % self._partitions
         new = batches(drafts, self._partitions, lambda: keyless)
         at = microseconds(self._now())
@@ -65,6 +75,7 @@ class SqliteLog:
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
         heads = self._refreshed_heads()
         ahead: list[tuple[Place, int]] = []
+        waiting: list[int] = []
         for place, offset in positions.items():
             first, end = heads.get(place, (0, 0))
             if not first <= offset <= end:
@@ -73,7 +84,15 @@ class SqliteLog:
                 )
             if offset < end:
                 ahead.append((place, offset))
-        return self._take(ahead, limit) if ahead else []
+                waiting.append(end - offset)
+        if not ahead:
+            return []
+        shares = fair_shares(waiting, limit, turn=sum(offset for _, offset in ahead))
+        return [
+            record
+            for (place, offset), share in zip(ahead, shares, strict=True)
+            for record in self._records(place, offset, share)
+        ]
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         heads = self._refreshed_heads()
@@ -87,7 +106,7 @@ class SqliteLog:
             self._partitions,
             self._lease_seconds,
             self._writer,
-            self._reader,
+            self._reading,
             lambda: self._now().timestamp(),
         )
         await membership.join()
@@ -112,56 +131,41 @@ class SqliteLog:
     async def close(self) -> None:
         await self._watch.close()
         await self._writer.close()
-        self._reader.close()
+        self._reading.close()
 
-    def _take(self, ahead: list[tuple[Place, int]], limit: int) -> list[Record]:
-        """Return records of these places, beginning at another place each time, so that each has its turn."""
-        first = next(self._turn) % len(ahead)
-        taken: list[Record] = []
-        for place, offset in ahead[first:] + ahead[:first]:
-            for batch in self._batches_from(place, offset):
-                taken += batch[: limit - len(taken)]
-                if len(taken) >= limit:
-                    return taken
-        return taken
-
-    def _batches_from(self, place: Place, offset: int) -> Iterable[Sequence[Record]]:
-        end = self._heads[place][1]
-        while offset < end:
-            batch = self._recent.find(place, offset)
+    def _records(self, place: Place, offset: int, count: int) -> list[Record]:
+        """Return so many records of a partition; fewer when they were dropped since the heads were read."""
+        found: list[Record] = []
+        while len(found) < count:
+            start = offset + len(found)
+            batch = self._recent.find(place, start) or self._read_batch(place, start)
             if not batch:
-                batch = self._read_batch(place, offset)
-            yield batch
-            offset = batch[-1].offset + 1
+                break
+            found += batch[: count - len(found)]
+        return found
 
     def _read_batch(self, place: Place, offset: int) -> Sequence[Record]:
-        try:
-            first, encoded = self._reader.execute(
+        row = self._reading.look(
+            lambda reader: reader.execute(
                 "SELECT first_offset, records FROM kit_batches WHERE topic=? AND partition=? AND next_offset>?"
                 " ORDER BY next_offset LIMIT 1",
                 (*place, offset),
             ).fetchone()
-        except sqlite3.Error as error:
-            raise self._file.error(error) from error
-        batch = records(place, first, encoded)
+        )
+        if row is None or row[0] > offset:
+            return ()
+        batch = records(place, *row)
         self._recent.keep(place, batch)
-        return batch[offset - first :]
+        return batch[offset - row[0] :]
 
     def _refreshed_heads(self) -> dict[Place, tuple[int, int]]:
-        version = self._version()
+        version = self._reading.version()
         if version != self._heads_version:
-            rows = self._reader.execute("SELECT topic, partition, first_offset, next_offset FROM kit_heads")
+            rows = self._reading.look(lambda reader: reader.execute("SELECT * FROM kit_heads").fetchall())
             self._heads = {(topic, partition): (first, end) for topic, partition, first, end in rows}
             self._heads_version = version
+            self._watch.saw(version)
         return self._heads
-
-    def _version(self) -> int:
-        """Return a number that changes with every commit, of this process or another."""
-        try:
-            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error as error:
-            raise self._file.error(error) from error
-        return int(version)
 
     def _prepare(self) -> None:
         connection = self._file.open_writer()

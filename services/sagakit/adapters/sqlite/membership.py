@@ -7,6 +7,7 @@ next asks for its assignment, and only then the other one takes it. A dead holde
 import sqlite3
 from collections.abc import Callable
 
+from sagakit.adapters.sqlite.reading import Reading
 from sagakit.adapters.sqlite.writer import Writer
 from sagakit.core.partitioner import range_share
 
@@ -26,7 +27,7 @@ class SqliteMembership:
         partitions: int,
         lease_seconds: float,
         writer: Writer,
-        reader: sqlite3.Connection,
+        reading: Reading,
         now: Callable[[], float],
     ) -> None:
         """Be nobody until `join`."""
@@ -35,7 +36,7 @@ class SqliteMembership:
         self._partitions = partitions
         self._lease_seconds = lease_seconds
         self._writer = writer
-        self._reader = reader
+        self._reading = reading
         self._now = now
         self._epoch = 0
         self._held: frozenset[int] = frozenset()
@@ -70,7 +71,7 @@ class SqliteMembership:
 
     def _stale(self) -> bool:
         """Tell whether the rows say anything else than when we wrote them last."""
-        return self._mine(self._reader) != self._held or self._share(self._reader) != self._held
+        return not self._reading.look(lambda reader: self._mine(reader) == self._share(reader) == self._held)
 
     def _settle(self, connection: sqlite3.Connection, now: float) -> frozenset[int]:
         """Renew the lease, bury the dead, give up what is not ours any more, take what is ours and free."""

@@ -1,12 +1,9 @@
-"""The tables of a file: those of the kit, and one per declared `Table`; made or brought up to date at opening."""
+"""The kit's own tables, made when a file is new, and whose file it is."""
 
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from sagakit.adapters.sqlite.connection import WrongFileError
-from sagakit.adapters.sqlite.tables import DOC, RowFormat, quoted
 
 STORE_VERSION = 1
 STORE = """
@@ -58,27 +55,3 @@ def prepare(connection: sqlite3.Connection, path: Path, kind: str, version: int,
             f"{path}: was written by a newer program ({kind} schema {found[kind]}, this one knows {version}); "
             "upgrade this program"
         )
-
-
-def declare(connection: sqlite3.Connection, row_format: RowFormat[Any]) -> None:
-    """Make the table of a declared kind of record, and its indexes."""
-    table = row_format.table
-    name, key = quoted(table.name), quoted(table.key)
-    columns = "".join(f"{quoted(column)}, " for column in row_format.columns)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({key} TEXT NOT NULL UNIQUE, {columns}{DOC} BLOB NOT NULL)")
-    for index, unique in _indexes(table.indexes, table.unique):
-        connection.execute(_index(table.name, index, unique=unique))
-
-
-def _indexes(plain: Iterable[tuple[str, ...]], unique: Iterable[tuple[str, ...]]) -> list[tuple[tuple[str, ...], bool]]:
-    return [(index, False) for index in plain] + [(index, True) for index in unique]
-
-
-def _index(table: str, index: tuple[str, ...], *, unique: bool) -> str:
-    """Return the SQL of an index; where a null would never be looked for, it is left out (an update is cheaper)."""
-    sparse = index if unique else index[:1]
-    condition = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sparse)
-    columns = ", ".join(quoted(column) for column in index)
-    kind = "UNIQUE INDEX" if unique else "INDEX"
-    name = quoted(f"{table}_{'unique' if unique else 'by'}_{'_'.join(index)}")
-    return f"CREATE {kind} IF NOT EXISTS {name} ON {quoted(table)} ({columns})" + (condition and f" WHERE {condition}")

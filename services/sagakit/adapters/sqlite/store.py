@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sagakit.adapters.sqlite.connection import DatabaseFile, Synchronous
+from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous
+from sagakit.adapters.sqlite.declared import declare
 from sagakit.adapters.sqlite.heads import StreamHeads
 from sagakit.adapters.sqlite.outbox import Outbox
-from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, declare, prepare
+from sagakit.adapters.sqlite.reading import Reading
+from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, prepare
 from sagakit.adapters.sqlite.tables import RowFormat, microseconds
 from sagakit.adapters.sqlite.transaction import SqliteReader, SqliteTransaction
 from sagakit.adapters.sqlite.writer import Writer
@@ -23,9 +25,21 @@ CLAIMS_PER_PRUNE = 1000
 class SqliteStore:
     """Keeps the promises of `Store`."""
 
-    def __init__(self, path: Path | str, tables: Iterable[Table[Any]], synchronous: Synchronous = "FULL") -> None:
-        """Open the file, and make it when it is missing."""
-        self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous)
+    def __init__(
+        self,
+        path: Path | str,
+        tables: Iterable[Table[Any]],
+        synchronous: Synchronous = "FULL",
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
+        """Open the file, and make it when it is missing.
+
+        Raises:
+            StoreUnavailableError: when it cannot be opened now.
+            WrongFileError: when it belongs to something else, or to a newer program.
+        """
+        self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous, busy_seconds)
         self._formats = {table.name: RowFormat(table) for table in tables}
         self._outbox = Outbox()
         self._heads = StreamHeads()
@@ -34,7 +48,7 @@ class SqliteStore:
         try:
             self._prepare()
             self._writer = Writer(self._file, self)
-            self._reader = self._file.open_reader()
+            self._reading = Reading(self._file)
         except sqlite3.Error as error:
             raise self._file.error(error) from error
 
@@ -52,16 +66,16 @@ class SqliteStore:
         return await self._writer.write(run)
 
     async def view(self, look: Callable[[Reader], Awaitable[T]]) -> T:
-        return self._read(lambda reader: run_to_end(look(SqliteReader(reader, self._formats))))
+        return self._reading.look_at_one_moment(lambda reader: run_to_end(look(SqliteReader(reader, self._formats))))
 
     async def outbox(self, limit: int) -> list[OutboxEntry]:
-        return self._read(lambda reader: self._outbox.oldest(reader, limit))
+        return self._reading.look_at_one_moment(lambda reader: self._outbox.oldest(reader, limit))
 
     async def published(self, positions: Sequence[int]) -> None:
         await self._writer.write(lambda connection: self._outbox.forget(connection, positions))
 
     async def outbox_depth(self) -> int:
-        return self._read(self._outbox.depth)
+        return self._reading.look_at_one_moment(self._outbox.depth)
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)
@@ -94,7 +108,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.close()
-        self._reader.close()
+        self._reading.close()
 
     def _prepare(self) -> None:
         connection = self._file.open_writer()
@@ -106,17 +120,6 @@ class SqliteStore:
             connection.execute("COMMIT")
         finally:
             connection.close()
-
-    def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
-        """Look at one moment of the file: a read transaction sees no later commit."""
-        try:
-            self._reader.execute("BEGIN")
-            try:
-                return look(self._reader)
-            finally:
-                self._reader.execute("END")
-        except sqlite3.Error as error:
-            raise self._file.error(error) from error
 
 
 def run_to_end(work: Awaitable[T]) -> T:

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from sagakit.adapters.sqlite.reading import Version
+from sagakit.ports import LogUnavailableError
+
 LOOK_SECONDS_MIN = 0.002
 LOOK_SECONDS_MAX = 0.02
 
@@ -10,11 +13,18 @@ LOOK_SECONDS_MAX = 0.02
 class Watch:
     """Waiters of one event loop, and the one task that looks on behalf of them all."""
 
-    def __init__(self, version: Callable[[], int]) -> None:
-        """Watch a number that changes when anybody commits."""
+    def __init__(self, version: Callable[[], Version]) -> None:
+        """Watch what changes when anybody commits."""
         self._version = version
+        self._seen: Version | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
+
+    def saw(self, version: Version) -> None:
+        """Wake everybody who waits, when this version is news."""
+        if version != self._seen:
+            self._seen = version
+            self.ring()
 
     def ring(self) -> None:
         """Wake everybody who waits."""
@@ -24,7 +34,7 @@ class Watch:
                 waiter.set_result(None)
 
     async def wait(self, seconds: float) -> None:
-        """Return when rung, when the number changed, or after the time."""
+        """Return when rung, when a commit is seen that nobody has seen yet, or after the time."""
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiters.add(waiter)
@@ -45,13 +55,14 @@ class Watch:
             await asyncio.wait([self._task])
 
     async def _look(self) -> None:
-        version, pause = self._version(), LOOK_SECONDS_MIN
-        while self._waiters:
-            await asyncio.sleep(pause)
-            if self._version() == version:
+        pause = LOOK_SECONDS_MIN
+        try:
+            while self._waiters:
+                self.saw(self._version())
+                await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LOOK_SECONDS_MAX)
-            else:
-                self.ring()
+        except LogUnavailableError:
+            self.ring()  # whoever is woken fetches, and hears of it
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -123,14 +123,18 @@ class PublicationContract:
         await log.publish([draft(topic, str(number)) for number in range(20) for topic in ("t", "u")])
         assert {(r.topic, r.partition) for r in await log.fetch({("t", 1): 0}, 100)} == {("t", 1)}
 
-    async def test_no_partition_is_starved_by_another(self, world: LogWorld) -> None:
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 8])
+    async def test_no_partition_is_starved_by_another(self, world: LogWorld, limit: int) -> None:
         log = world.open()
-        await log.publish([draft("t", str(number)) for number in range(200)])
-        positions = beginnings(log, "t")
-        seen: set[int] = set()
-        for _ in range(10 * log.partitions):
-            seen |= {record.partition for record in await log.fetch(positions, 1)}
-        assert seen == {*range(log.partitions)}
+        await log.publish([draft("t", str(number)) for number in range(400)])
+        consumers = [beginnings(log, "t"), beginnings(log, "t")]
+        seen: list[set[int]] = [set(), set()]
+        for turn in range(4 * log.partitions):
+            for record in await log.fetch(consumers[turn % 2], limit):
+                seen[turn % 2].add(record.partition)
+                consumers[turn % 2][record.topic, record.partition] += 1
+            await log.publish([])
+        assert seen == [{*range(log.partitions)}] * 2
 
     async def test_an_offset_above_the_end_is_out_of_range(self, world: LogWorld) -> None:
         log = world.open()
