@@ -52,6 +52,7 @@ class Service:
     runner: Runner = field(default_factory=Runner)
     requests: Requests = field(default_factory=Requests)
     _server: Server | None = None
+    _bells: list[Bell] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -77,6 +78,7 @@ class Service:
 
     def add(self, steps: Steps, bell: Bell) -> Loop:
         """Run one more loop, which `bell` wakes."""
+        self._bells.append(bell)
         return self.runner.add(steps, bell.wait)
 
     def hear(
@@ -147,6 +149,8 @@ class Service:
     async def __aexit__(self, *_: object) -> None:
         """Take no more requests, let every loop finish its step, and give the partitions to others."""
         self.runner.stop.set()
+        for bell in self._bells:
+            bell.ring()
         if self._server is not None:
             await self._server.stop()
         await self.runner.drain()

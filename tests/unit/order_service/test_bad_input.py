@@ -7,7 +7,7 @@ import pytest
 from tests.unit.order_service.shop import Shop, an_order
 
 from order_service.desk import ORDERS
-from sagakit.ports import Reader
+from sagakit.ports import Reader, StoreUnavailableError
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS
 
 
@@ -145,3 +145,18 @@ async def test_a_verb_says_why_and_what(shop: Shop, path: str, body: dict[str, A
     answer = await shop.client.post(path.format(order_id), json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert (await shop.state(order_id)).version == 1
+
+
+async def test_a_database_that_is_away_is_told_and_the_same_order_is_placed_when_it_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailableError("database or disk is full")
+
+    monkeypatch.setattr(type(shop.store), "transact", away)
+    for path, body in (("/orders", an_order()), ("/orders/batch", {"orders": [an_order()]})):
+        answer = await shop.client.post(path, json=body)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    monkeypatch.undo()
+    assert await nothing_is_stored(shop)
+    assert (await shop.order())["status"] == "pending"
