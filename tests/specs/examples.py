@@ -49,3 +49,7 @@ PARTY = sketch("hall", "band cake", "invite!", "clean+ thank+", name="party")
 """Two steps run in parallel before the pivot, and two after it."""
 PICNIC = sketch("bread wine", "blanket", by={"bread": "anna", "wine": "anna"}, name="picnic")
 """Two parallel steps belong to the same participant, and there is no pivot."""
+CHORES = sketch("sweep", "mop", by={"sweep": "anna", "mop": "anna"}, name="chores")
+"""All steps belong to one participant, and nobody else says anything."""
+FAIR = sketch("stall", "song dance clown", name="fair")
+"""Three steps run in parallel, last, and all can be taken back."""

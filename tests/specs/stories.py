@@ -11,7 +11,7 @@ from sagakit.testing.model_world import Interruption
 from sagakit.testing.script import Plays, Script
 
 BARRABLE = tuple(Plays)
-SURE = (Plays.SUCCEEDS, Plays.SUCCEEDS_LATE, Plays.IS_AWAY, Plays.GIVES_UP)
+SURE = (Plays.SUCCEEDS, Plays.SUCCEEDS_SLOWLY, Plays.SUCCEEDS_LATE, Plays.IS_AWAY, Plays.GIVES_UP)
 IN_TIME = (Plays.SUCCEEDS, Plays.REFUSES)
 
 

@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from tests.specs.examples import ERRANDS, PARTY, PICNIC
+from tests.specs.examples import CHORES, ERRANDS, FAIR, PARTY, PICNIC
 
 from sagakit.core.definition import Saga
 from sagakit.core.facts import Phase
@@ -38,7 +38,7 @@ def test_the_order_saga_lives_through(story: Story) -> None:
     story.check()
 
 
-@pytest.mark.parametrize("saga", [ERRANDS, PARTY, PICNIC], ids=lambda saga: saga.name)
+@pytest.mark.parametrize("saga", [CHORES, ERRANDS, FAIR, PARTY, PICNIC], ids=lambda saga: saga.name)
 @pytest.mark.parametrize("mode", Mode)
 def test_other_shapes_of_sagas_live_through_the_same(saga: Saga, mode: Mode) -> None:
     for story in stories(saga, [mode]):

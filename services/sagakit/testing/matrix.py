@@ -11,6 +11,7 @@ clean, and in the phase that it has to end in.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from typing_extensions import override
 
@@ -25,6 +26,8 @@ from sagakit.testing.script import Plays, Script
 SEEDS = range(1, 9)
 DECISIONS = (Verb.RETRY, Verb.SKIP, Verb.MARK_DONE)
 WHOLE, CLEAN = frozenset({Phase.COMPLETED}), frozenset({Phase.COMPENSATED})
+AT_REST = 1_000_000
+"""A moment behind all moves: the interruption comes when nothing moves any more."""
 ANY_END = frozenset({Phase.COMPLETED, Phase.COMPENSATED})
 
 
@@ -112,6 +115,7 @@ def _each_step(saga: Saga, mode: Mode) -> Iterator[Story]:
         ends = {
             Plays.REFUSES: CLEAN,
             Plays.REFUSES_LATE: CLEAN,
+            Plays.SUCCEEDS_SLOWLY: WHOLE,
             Plays.SUCCEEDS_LATE: CLEAN if step.can_bar and not last_word else WHOLE,
             Plays.IS_AWAY: CLEAN if step.can_bar else WHOLE,
             Plays.GIVES_UP: WHOLE,
@@ -150,8 +154,22 @@ def _each_moment(saga: Saga, mode: Mode) -> Iterator[Story]:
         yield Story(saga, mode, interruptions={move: Verb.SUSPEND, move + 2: Verb.RESUME}, ends=WHOLE)
         yield Story(saga, mode, interruptions={move: Verb.SUSPEND, move + 2: Verb.CANCEL})
 
+    slow = Script(dict.fromkeys((step.name for step in saga.steps), Plays.SUCCEEDS_SLOWLY))
+    for move in range(ModelWorld(saga, mode, slow).play().moves + 1):
+        yield Story(saga, mode, slow, interruptions={move: Verb.SUSPEND, AT_REST: Verb.CANCEL})
+        yield Story(saga, mode, slow, interruptions={move: Verb.SUSPEND, AT_REST: Verb.RESUME}, ends=WHOLE)
 
-_PARTS = (_as_written, _each_step, _each_undo, _each_moment)
+
+def _each_group(saga: Saga, mode: Mode) -> Iterator[Story]:
+    """One member of a group refuses, and another one is slow, late, away, or refuses as well."""
+    for one, other in (pair for stage in saga.stages for pair in permutations(stage, 2) if stage[0].can_bar):
+        for plays in Plays:
+            script = Script({one.name: Plays.REFUSES, other.name: plays})
+            yield Story(saga, mode, script, CLEAN)
+            yield Story(saga, mode, script, CLEAN, seed=3, repeats=0.2)
+
+
+_PARTS = (_as_written, _each_step, _each_undo, _each_group, _each_moment)
 
 
 def _next(saga: Saga, number: int) -> Group:

@@ -124,7 +124,7 @@ class ModelPart:
         plays = self.script.plays(item.step)
         if plays is Plays.GIVES_UP and self._for_the_first_time(item.step, undo=False):
             return GaveUp(encode_data({"step": item.step, "compensating": False}))
-        if plays.late:
+        if plays.in_doubt:
             self.in_doubt.append(item.step)
             return None
         return self._outcome(item.step)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Self
 
-from sagakit.core.decide import Conflict
+from sagakit.core.decide import Conflict, cancel_refused
 from sagakit.core.definition import Saga
 from sagakit.core.facts import AbortCode, Phase, StepStatus, Verb
 from sagakit.core.history import violations
@@ -87,7 +87,7 @@ class ModelWorld:
         while self.moves < MOVES_MAX:
             while pending and pending[-1][0] <= self.moves:
                 self.interrupt(pending.pop()[1])
-            if self.deliver():
+            if self.deliver() or self._finds_out(Plays.SUCCEEDS_SLOWLY):
                 continue
             if pending:
                 self.interrupt(pending.pop()[1])
@@ -180,22 +180,27 @@ class ModelWorld:
         if not self._all_are_back:
             self._all_are_back = True
             return True
-        doubtful = [(part, step) for part in self.parts.values() for step in part.in_doubt]
+        return self._finds_out(*Plays) or self._a_person_comes()
+
+    def _finds_out(self, *plays: Plays) -> bool:
+        """Let a step that is in doubt, and plays so, find out what came of it; tell whether there was one."""
+        parts = self.parts.values()
+        doubtful = [(part, step) for part in parts for step in part.in_doubt if self.script.plays(step) in plays]
         if doubtful:
             part, step = self._chance.choice(doubtful)
             self._move()
             self.publish(part.answer(step, self.now))
-            return True
-        return self._a_person_comes()
+        return bool(doubtful)
 
     def _a_person_comes(self) -> bool:
-        """Let somebody repair what is stuck and resume what is suspended."""
+        """Let somebody repair what is stuck and resume what is suspended, unless it has to go back without that."""
         if self.state.phase.terminal:
             return False
         stuck = self._stuck_steps()
         if stuck:
             return self.interrupt(self.script.decision, self._chance.choice(stuck)) is None
-        return self.state.suspended and self.interrupt(Verb.RESUME) is None
+        goes_back = self.state.abort is not None and not cancel_refused(self.voice.saga, self.state)
+        return self.state.suspended and not goes_back and self.interrupt(Verb.RESUME) is None
 
     def _stuck_steps(self) -> list[str]:
         return [name for name, step in self.state.steps.items() if step.stuck is not None]

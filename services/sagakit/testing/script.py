@@ -12,6 +12,7 @@ from sagakit.core.facts import Verb
 class Plays(enum.StrEnum):
     """How one step answers its command.
 
+    `SUCCEEDS_SLOWLY`: it acts, and is in doubt until nothing else happens, but answers before the deadline.
     `SUCCEEDS_LATE` and `REFUSES_LATE`: it acts, and is in doubt until after the saga was asked to abort (or, where
     nobody would ask that any more, until nothing else is left to happen). `IS_AWAY`: its participant does not hear the
     command before that, so it has not begun. `GIVES_UP`: all its attempts fail, until a person decides.
@@ -19,15 +20,16 @@ class Plays(enum.StrEnum):
 
     SUCCEEDS = "succeeds"
     REFUSES = "refuses"
+    SUCCEEDS_SLOWLY = "succeeds slowly"
     SUCCEEDS_LATE = "succeeds late"
     REFUSES_LATE = "refuses late"
     IS_AWAY = "is away"
     GIVES_UP = "gives up"
 
     @property
-    def late(self) -> bool:
+    def in_doubt(self) -> bool:
         """True when the step is in doubt for a while."""
-        return self in (Plays.SUCCEEDS_LATE, Plays.REFUSES_LATE)
+        return self in (Plays.SUCCEEDS_SLOWLY, Plays.SUCCEEDS_LATE, Plays.REFUSES_LATE)
 
     @property
     def refuses(self) -> bool:
