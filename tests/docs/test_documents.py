@@ -1,0 +1,66 @@
+"""What documents point at exists: files, headings, make targets, and the words of the saga in its picture."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from onebox.layout import PORTS
+from shop_contracts.order_saga import ORDER_SAGA
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+def documents() -> list[Path]:
+    tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    found = tracked.split() or [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))]
+    return sorted(ROOT / name for name in found)
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    prose = FENCED.sub("", document.read_text())
+    for target in LINK.findall(prose):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, heading = target.partition("#")
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), f"{document.name}: {target} does not exist"
+        if heading:
+            assert heading in anchors(file), f"{document.name}: {target} has no such heading"
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"(?:`|^|\$ )make ([a-z-]+)", document.read_text(), re.MULTILINE)
+    assert set(named) <= targets, f"{document.name}: no make {', '.join(set(named) - targets)}"
+
+
+def test_the_picture_in_the_readme_shows_every_command_and_event_of_the_order_saga() -> None:
+    picture = next(block for block in FENCED.findall((ROOT / "README.md").read_text()) if "mermaid" in block)
+    steps = ORDER_SAGA.steps
+    words = {word for s in steps for word in (s.command, s.success, s.failure, s.compensation, s.compensated) if word}
+    assert {word for word in words | {ORDER_SAGA.started, ORDER_SAGA.completed, ORDER_SAGA.cancelled} if word not in picture} == set()
+
+
+def test_the_readme_names_every_service_with_its_port() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = {name: port for name, port in re.findall(r"^\| ([a-z]+) \| (\d+) \|", readme, re.MULTILINE)}
+    assert rows == {name: str(port) for name, port in PORTS.items()}
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    room = ROOT / "docs" / "adr"
+    listed = set(LINK.findall((room / "README.md").read_text()))
+    assert listed == {path.name for path in room.glob("0*.md")}
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    texts = HEADING.findall(FENCED.sub("", document.read_text()))
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in texts}
