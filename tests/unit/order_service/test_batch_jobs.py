@@ -1,5 +1,7 @@
 """One verb over many sagas: counted, at a rate, each failure with its reason, through a restart."""
 
+import asyncio
+
 import pytest
 from tests.unit.order_service.shop import HandClock, Json, Shop, make_shop
 
@@ -124,6 +126,28 @@ async def test_a_crash_before_the_commit_loses_nothing_and_repeats_nothing(
     monkeypatch.undo()
     await work(shop)
     assert (await job(shop, batch_id))["done"] == 3
+
+
+async def test_two_loops_at_once_do_each_part_of_a_job_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = type(shop.store).view
+
+    async def slow_view(self: Json, look: Json) -> Json:
+        seen = await view(self, look)
+        await asyncio.sleep(0)
+        return seen
+
+    monkeypatch.setattr(type(shop.store), "view", slow_view)
+    for _ in range(40):
+        await shop.order()
+    batch_id = (await begin(shop, "suspend"))["batchId"]
+    seen = []
+    for _ in range(12):
+        # Both look before either moves the job.
+        await asyncio.gather(shop.batches.step(), shop.batches.step())
+        shop.clock.pass_seconds(1)
+        seen.append((await job(shop, batch_id))["done"])
+    assert [done for done in seen if 0 < done < 40][:2] == [10, 20]
+    assert (await job(shop, batch_id))["withoutEffect"] == 0
 
 
 async def test_a_job_over_nothing_is_completed(shop: Shop) -> None:
