@@ -33,13 +33,13 @@ def declare(connection: sqlite3.Connection, form: RowFormat[Any]) -> None:
 def _fit_columns(connection: sqlite3.Connection, form: RowFormat[Any]) -> None:
     """Drop the columns that are declared no more, for nobody would keep them true; add and fill the new ones."""
     name = quoted(form.table.name)
-    found = {column for _, column, *_ in connection.execute(f"PRAGMA table_info({name})")}
-    if form.table.key not in found:
+    key, *others = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({name})")]
+    if form.table.key != key:
         raise WrongFileError(
             f"{form.table.name}: is not keyed by {form.table.key} in the file; name the new table anew"
         )
-    missing = set(form.columns) - found
-    for column in found - {form.table.key, DOC, *form.columns}:
+    missing = set(form.columns) - set(others)
+    for column in set(others) - {DOC, *form.columns}:
         connection.execute(f"ALTER TABLE {name} DROP COLUMN {quoted(column)}")
     for column in missing:
         connection.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column)}")
