@@ -53,7 +53,7 @@ async def test_the_number_of_partitions_is_fixed_when_a_log_is_made(path: Path) 
 @pytest.mark.parametrize("open_it", [lambda path: SqliteStore(path, []), SqliteLog])
 def test_what_is_no_database_is_said(path: Path, open_it: Callable[[Path], object]) -> None:
     path.write_text("This is not a database, it only looks like one." * 100)
-    with pytest.raises((StoreUnavailableError, LogUnavailableError), match="some.db: file is not a database; put a"):
+    with pytest.raises((StoreUnavailableError, LogUnavailableError), match="file is not a database; put a sound copy"):
         open_it(path)
 
 
