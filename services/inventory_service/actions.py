@@ -65,6 +65,8 @@ class Inventory:
         return replies
 
     def _reserve_one(self, book: "_Book", ask: Ask[ReserveInventory], lines: tuple[Line, ...]) -> Reply:
+        if ask.saga_id in book.reservations:
+            return _told(book.reservations[ask.saga_id])
         reservation_id = name_based_id(ask.saga_id, "reservation")
         missing = short(book.stock, lines)
         reason = "OUT_OF_STOCK" if missing else None
@@ -73,9 +75,10 @@ class Inventory:
         if reason is not None:
             book.put(Reservation(ask.saga_id, reservation_id, ReservationStatus.REFUSED, lines, ask.now, reason))
             return Refused(InventoryFailed(order_id=ask.saga_id, reason=reason, items=missing))
-        book.put(Reservation(ask.saga_id, reservation_id, ReservationStatus.RESERVED, lines, ask.now))
+        reserved = Reservation(ask.saga_id, reservation_id, ReservationStatus.RESERVED, lines, ask.now)
+        book.put(reserved)
         book.move(Movement.RESERVE, ask.saga_id, lines, ask.now, on_hand=0, reserved=1)
-        return Done(InventoryReserved(order_id=ask.saga_id, reservation_id=reservation_id, items=list(lines)))
+        return _told(reserved)
 
     async def release(self, transaction: Transaction, asks: Sequence[Ask[ReleaseInventory]]) -> list[Reply]:
         """Free what was set aside; of what never was, nothing is freed."""
@@ -105,6 +108,15 @@ class Inventory:
             replies.append(Done(ReservationConsumed(order_id=ask.saga_id, reservation_id=found.reservation_id)))
         await book.close()
         return replies
+
+
+def _told(reservation: Reservation) -> Reply:
+    """Return what is said of a reservation each time: it is made once, and its row is the effect."""
+    order_id, reason = reservation.order_id, reservation.reason
+    if reason is not None:
+        return Refused(InventoryFailed(order_id=order_id, reason=reason))
+    reservation_id, items = reservation.reservation_id, list(reservation.items)
+    return Done(InventoryReserved(order_id=order_id, reservation_id=reservation_id, items=items))
 
 
 def barred(saga_id: str, step: str, code: AbortCode) -> InventoryFailed:

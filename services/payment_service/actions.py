@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
-from payment_service.domain import Payment, PaymentStatus, captured, declined, given_back, in_doubt, pending
+from payment_service.domain import Payment, captured, decided, declined, given_back, in_doubt, pending
 from payment_service.provider import Approved, Charge, NoAnswer, PaymentProvider, Rejected, Repayment, Result
 from sagakit.core.facts import AbortCode
 from sagakit.core.messages import name_based_id
@@ -58,10 +59,11 @@ class Payments:
         payments = await transaction.load(PAYMENTS, [ask.saga_id for ask in asks])
         settled: list[Payment] = []
         said: list[Reply] = []
-        for ask, given in zip(asks, replies, strict=True):
-            reply = Done(_completed(ask, f"by hand: {ask.by_hand.actor}")) if ask.by_hand else given
-            settled.append(_after_charge(payments[ask.saga_id], ask, reply))
-            said.append(reply)
+        for ask, reply in zip(asks, replies, strict=True):
+            before = payments[ask.saga_id]
+            after = decided(before, ask.by_hand, ask.now) if ask.by_hand else _after_charge(before, ask, reply)
+            settled.append(after)
+            said.append(_completed_by_hand(ask, after) if ask.by_hand else reply)
         await transaction.save(PAYMENTS, settled)
         return said
 
@@ -69,8 +71,11 @@ class Payments:
         """Nothing to record: that money is to go back is known from the saga."""
 
     async def refund(self, asks: Sequence[Ask[RefundPayment]]) -> list[Reply]:
-        """Ask the provider to give the money back, or give store credit ourselves."""
-        back = [ask for ask in asks if ask.data.refund_policy is RefundMethod.REFUND]
+        """Ask the provider to give the money back, or give store credit ourselves.
+
+        A charge that may still be under way is taken back by the provider in any case: so it captures nothing later.
+        """
+        back = [ask for ask in asks if ask.data.refund_policy is RefundMethod.REFUND or not ask.happened]
         results: dict[str, Result] = {}
         if back:
             repayments = [Repayment(a.idempotency_key, _charge_key(a.saga_id, a.step)) for a in back]
@@ -90,8 +95,7 @@ class Payments:
                 said.append(reply)
                 continue
             before = payments.get(ask.saga_id) or _pending(ask)
-            hand = ask.by_hand.actor if ask.by_hand else None
-            after = given_back(before, ask.data.refund_policy, ask.now, hand)
+            after = given_back(before, ask.data.refund_policy, ask.now, ask.by_hand)
             settled.append(after)
             said.append(Done(_refunded(after, ask)))
         await transaction.save(PAYMENTS, settled)
@@ -116,7 +120,7 @@ def _charge_key(order_id: str, step: str) -> str:
 def _charge_reply(ask: Ask[ChargePayment], result: Result) -> Reply:
     match result:
         case Approved(transaction_id):
-            return Done(_completed(ask, transaction_id))
+            return Done(_completed(ask, transaction_id, ask.data.total))
         case Rejected(code, reason):
             return Refused(PaymentFailed(order_id=ask.saga_id, reason=reason, error_code=code))
         case NoAnswer(error):
@@ -133,11 +137,16 @@ def _refund_reply(ask: Ask[RefundPayment], result: Result | None) -> Reply:
             return Done(ask.data)
 
 
-def _completed(ask: Ask[ChargePayment], transaction_id: str) -> PaymentCompleted:
+def _completed_by_hand(ask: Ask[ChargePayment], payment: Payment) -> Reply:
+    assert payment.transaction_id is not None, "a decided payment says who decided"
+    return Done(_completed(ask, payment.transaction_id, to_major(payment.amount_minor, payment.currency)))
+
+
+def _completed(ask: Ask[ChargePayment], transaction_id: str, amount: Decimal) -> PaymentCompleted:
     return PaymentCompleted(
         order_id=ask.saga_id,
         payment_id=name_based_id(ask.saga_id, "payment"),
-        amount=ask.data.total,
+        amount=amount,
         transaction_id=transaction_id,
     )
 
@@ -155,11 +164,11 @@ def _after_charge(payment: Payment, ask: Ask[ChargePayment], reply: Reply) -> Pa
 
 
 def _refunded(payment: Payment, ask: Ask[RefundPayment]) -> PaymentRefunded:
-    refunded = payment.status is PaymentStatus.REFUNDED
+    refund = payment.refunds[0] if payment.refunds else None
     return PaymentRefunded(
         order_id=ask.saga_id,
-        payment_id=payment.payment_id if refunded else None,
-        amount=to_major(payment.amount_minor if refunded else 0, payment.currency),
-        refund_id=payment.refunds[0].refund_id if refunded else None,
+        payment_id=payment.payment_id if refund else None,
+        amount=to_major(refund.amount_minor if refund else 0, payment.currency),
+        refund_id=refund.refund_id if refund else None,
         method=ask.data.refund_policy,
     )

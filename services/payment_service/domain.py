@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from sagakit.core.facts import ByHand, Verb
 from sagakit.core.messages import name_based_id
 from shop_contracts.messages import RefundMethod
 
@@ -73,11 +74,23 @@ def in_doubt(payment: Payment, error: str, at: datetime) -> Payment:
     return replace(payment, status=PaymentStatus.UNKNOWN, reason=error, at=at)
 
 
-def given_back(payment: Payment, method: RefundMethod, at: datetime, by_hand: str | None = None) -> Payment:
+def decided(payment: Payment, by_hand: ByHand, at: datetime) -> Payment:
+    """Return the payment that a person took as captured; of one that she skipped, nothing was."""
+    amount_minor = 0 if by_hand.verb is Verb.SKIP else payment.amount_minor
+    return captured(replace(payment, amount_minor=amount_minor), f"by hand: {_who(by_hand)}", at)
+
+
+def given_back(payment: Payment, method: RefundMethod, at: datetime, by_hand: ByHand | None = None) -> Payment:
     """Return the payment taken back: refunded if money was captured, else voided; the second time changes nothing."""
-    if payment.refunds:
+    if payment.refunds or payment.status is PaymentStatus.DECLINED:
         return payment
     if payment.status is not PaymentStatus.CAPTURED:
         return replace(payment, status=PaymentStatus.VOIDED, at=at)
-    refund = Refund(name_based_id(payment.order_id, "refund"), payment.amount_minor, method, at, by_hand)
+    amount_minor = 0 if by_hand is not None and by_hand.verb is Verb.SKIP else payment.amount_minor
+    who = _who(by_hand) if by_hand is not None else None
+    refund = Refund(name_based_id(payment.order_id, "refund"), amount_minor, method, at, who)
     return replace(payment, status=PaymentStatus.REFUNDED, refunds=(refund,), at=at)
+
+
+def _who(by_hand: ByHand) -> str:
+    return f"{by_hand.verb} by {by_hand.actor}"

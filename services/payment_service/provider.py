@@ -11,7 +11,9 @@ from typing import Protocol
 import msgspec
 
 from sagakit.ports import Clock, Store, StoreUnavailableError, Table, Transaction
+from sagakit.runtime.failpoints import failpoint
 from shop_contracts.luck import lucky
+from shop_contracts.money import DEFAULT_CURRENCY, to_major
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ class PaymentProvider(Protocol):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user's account: the most that one payment may take, in minor units."""
+    """A user's account: the most that one payment may take, in minor units of the default currency.
+
+    A payment in another currency is held against the same number of major units: nothing is converted.
+    """
 
     user_id: str
     limit_minor: int
@@ -155,16 +160,18 @@ class Bank:
         keys = list(keys)
         if self._settings.latency_seconds:
             await self._clock.sleep(self._settings.latency_seconds)
+        failpoint("bank.before_commit")
         try:
             done = await self._store.transact(work)
         except StoreUnavailableError as error:
             return [NoAnswer(str(error)) for _ in keys]
+        failpoint("bank.after_commit")
         return [self._say(done[key]) for key in keys]
 
     def _decide(self, charge: Charge, accounts: dict[str, Account]) -> Operation:
         account = accounts.get(charge.user_id)
         limit = account.limit_minor if account else self._settings.limit_minor
-        if charge.amount_minor > limit:
+        if to_major(charge.amount_minor, charge.currency) > to_major(limit, DEFAULT_CURRENCY):
             return Operation(charge.key, 0, approved=False, code="LIMIT_EXCEEDED", reason="over the account's limit")
         if not lucky(self._settings.success_rate, self._settings.seed, "payment", charge.order_id):
             return Operation(charge.key, 0, approved=False, code="CARD_DECLINED", reason="the card was declined")

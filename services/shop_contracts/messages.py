@@ -81,6 +81,7 @@ class PaymentCompleted(Shape, frozen=True, kw_only=True):
     payment_id: str
     amount: Amount
     transaction_id: str
+    resolved_by: ByHand | None = None
 
 
 class PaymentFailed(Shape, frozen=True, kw_only=True):
@@ -109,6 +110,7 @@ class InventoryReserved(Shape, frozen=True, kw_only=True):
     order_id: OrderId
     reservation_id: str
     items: list[Line]
+    resolved_by: ByHand | None = None
 
 
 class InventoryFailed(Shape, frozen=True, kw_only=True):
@@ -143,6 +145,7 @@ class ShipmentScheduled(Shape, frozen=True, kw_only=True):
     shipment_id: str
     carrier: str
     tracking_number: str
+    resolved_by: ByHand | None = None
 
 
 class ShipmentFailed(Shape, frozen=True, kw_only=True):

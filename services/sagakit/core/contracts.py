@@ -5,6 +5,7 @@ A consumer sees the newest version only: `Contracts.current` applies the upcaste
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from sagakit.core.messages import Message
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_decode_object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 
 class UnreadableError(Exception):
@@ -25,6 +27,21 @@ def encode_data(data: object) -> msgspec.Raw:
 
 
 Shape = type[msgspec.Struct]
+
+
+def decode_object(data: msgspec.Raw) -> dict[str, Any]:
+    """Return the data as a dictionary, with every number as exact as it was written.
+
+    Raises:
+        UnreadableError: when it is no JSON object.
+    """
+    try:
+        return _decode_object(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        text = f"the body is no JSON object: {error}"
+        raise UnreadableError(text) from error
+
+
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -67,7 +84,7 @@ class Contracts:
         if not 1 <= message.data_version < contract.version:
             text = f"{message.type} version {message.data_version}: this code knows up to {contract.version}"
             raise UnreadableError(text)
-        data = _object(message.data)
+        data = decode_object(message.data)
         for version in range(message.data_version, contract.version):
             data = contract.upcasters[version](data)
         return replace(message, data=encode_data(data), data_version=contract.version)
@@ -84,7 +101,7 @@ class Contracts:
             raise UnreadableError(text)
         try:
             return decoder.decode(message.data)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             text = f"{message.type}: {error}"
             raise UnreadableError(text) from error
 
@@ -92,11 +109,3 @@ class Contracts:
         """Return the newest version of that type (1 for one that has no contract here)."""
         contract = self.by_type.get(message_type)
         return contract.version if contract else 1
-
-
-def _object(data: msgspec.Raw) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        text = f"the body is no JSON object: {error}"
-        raise UnreadableError(text) from error

@@ -1,12 +1,12 @@
 """A participant: it hears messages, looks up what its part demands, carries that out, and says what came of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from sagakit.core.contracts import Contracts, encode_data
+from sagakit.core.contracts import Contracts, decode_object, encode_data
 from sagakit.core.control_contracts import StuckData
 from sagakit.core.definition import RetryPolicy, Saga
 from sagakit.core.facts import ByHand, StepStatus
@@ -293,7 +293,7 @@ class _Turn:
             else:
                 outcome = outcome_of(reply)
                 if ask.by_hand is not None:
-                    outcome = Succeeded(_with_hand(outcome.data, ask.by_hand))
+                    outcome = Succeeded(with_hand(outcome.data, ask.by_hand))
                 part, todo = answered(known, part, ask.step, cause, outcome, self._now)
             self._put(part)
             self._todo += [(ask.saga_id, item) for item in todo]
@@ -357,9 +357,9 @@ class _Turn:
         self._changed[part.saga_id] = part
 
 
-def _with_hand(data: msgspec.Raw, by_hand: ByHand) -> msgspec.Raw:
-    said: Mapping[str, object] = msgspec.json.decode(data)
-    return encode_data({**said, "resolvedBy": by_hand})
+def with_hand(data: msgspec.Raw, by_hand: ByHand) -> msgspec.Raw:
+    """Return what was said, with who decided it."""
+    return encode_data({**decode_object(data), "resolvedBy": by_hand})
 
 
 def _taken(to_park: dict[str, ParkedMessage], saga_id: str) -> list[Message]:
