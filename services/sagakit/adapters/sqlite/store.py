@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous
 from sagakit.adapters.sqlite.declared import declare
-from sagakit.adapters.sqlite.heads import StreamHeads
+from sagakit.adapters.sqlite.memory import Memory
 from sagakit.adapters.sqlite.outbox import Outbox
 from sagakit.adapters.sqlite.reading import Reading
 from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, prepare
@@ -42,7 +42,7 @@ class SqliteStore:
         self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous, busy_seconds)
         self._formats = {table.name: RowFormat(table) for table in tables}
         self._outbox = Outbox()
-        self._heads = StreamHeads()
+        self._memory = Memory()
         self._wakes: list[Callable[[], None]] = []
         self._sent = False
         try:
@@ -54,13 +54,14 @@ class SqliteStore:
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         def run(connection: sqlite3.Connection) -> T:
-            transaction = SqliteTransaction(connection, self._formats, self._heads.known(connection))
+            self._memory.refresh(connection)
+            transaction = SqliteTransaction(connection, self._formats, self._memory)
             value = run_to_end(work(transaction))
             transaction.finish()
             if transaction.sent:
                 self._outbox.add(connection, transaction.sent)
                 self._sent = True
-            self._heads.learn(transaction.appended)
+            self._memory.learn(transaction.appended, transaction.saved)
             return value
 
         return await self._writer.write(run)
@@ -104,7 +105,7 @@ class SqliteStore:
         """Forget what was remembered of works that did not happen."""
         self._sent = False
         self._outbox.forget_memory()
-        self._heads.forget()
+        self._memory.forget()
 
     async def close(self) -> None:
         await self._writer.close()

@@ -48,10 +48,13 @@ class RowFormat(Generic[R]):
         self.upsert = (
             f"INSERT INTO {self._name} ({names}) VALUES ({marks}) ON CONFLICT({self._key}) DO UPDATE SET {updates}"
         )
+        self.update = f"UPDATE {self._name} SET {DOC}=? WHERE {self._key}=?"
         self.remove = f"DELETE FROM {self._name} WHERE {self._key}=?"
         self.load = f"SELECT {self._key}, {DOC} FROM {self._name} WHERE {self._key} IN "
         self._texts: dict[Any, str] = {}
         self._attributes = attrgetter(table.key, *self.columns)
+        self.key_of: Callable[[R], str] = attrgetter(table.key)
+        self.indexed: Callable[[msgspec.Struct], Any] = attrgetter(*self.columns) if self.columns else _nothing
         self._conversions = _conversions(table.record, (table.key, *self.columns))
 
     def rows(self, records: Iterable[R]) -> list[Sequence[Any]]:
@@ -69,6 +72,11 @@ class RowFormat(Generic[R]):
                     row[place] = convert(row[place])
             rows.append(row)
         return rows
+
+    def documents(self, records: Iterable[R]) -> list[tuple[bytes, str]]:
+        """Return the records as parameters of `update`."""
+        key_of = self.key_of
+        return [(encode(record), key_of(record)) for record in records]
 
     def select(self, query: Query) -> tuple[str, list[Any]]:
         """Return the SQL of a query and its parameters."""
@@ -111,6 +119,11 @@ class RowFormat(Generic[R]):
             terms += [f"{by} < ?"] if query.below is not None else []
             terms += [f"{by} {sign}= ? AND ({by} {sign} ? OR {key} > ?)"] if query.after is not None else []
         return f"SELECT {DOC} FROM {self._name}{_conjunction(terms)} ORDER BY {order} LIMIT ?"
+
+
+def _nothing(record: msgspec.Struct) -> None:
+    """Return what is indexed of a record of a table without indexes."""
+    del record
 
 
 def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever an attribute may be

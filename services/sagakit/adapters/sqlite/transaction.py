@@ -2,13 +2,15 @@
 # ruff: noqa: S608 - only our own words go into SQL; values are always parameters
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from typing_extensions import override
 
+from sagakit.adapters.sqlite.memory import Memory, Records
 from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, microseconds
 from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact, StreamMovedError, Table
 
@@ -65,28 +67,75 @@ class SqliteTransaction(SqliteReader):
     """Writes as well. Facts are kept back until somebody reads or the work ends, to be written in one go."""
 
     def __init__(
-        self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]], heads: Mapping[str, int]
+        self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]], memory: Memory
     ) -> None:
-        """Begin with an empty hand, and with the stream versions that are known already."""
+        """Begin with an empty hand, and with what is known already."""
         super().__init__(connection, formats)
         self._executemany = connection.executemany
-        self._heads = heads
+        self._memory = memory
+        self.saved: Records = defaultdict(dict)
         self._facts: list[tuple[str, int, int, bytes]] = []
         self.appended: dict[str, int] = {}
         self.sent: list[Draft] = []
         self.refused: DuplicateError | None = None
 
+    @override
+    async def load(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
+        """Return what this transaction or one before it saved, and read only what neither knows."""
+        saved, known = self.saved[table.name], self._memory.records[table.name]
+        found: dict[str, R] = {}
+        unknown: list[str] = []
+        for key in keys:
+            if key in saved:
+                record = saved[key]
+            elif key in known:
+                record = known[key]
+            else:
+                unknown.append(key)
+                continue
+            if record is not None:
+                found[key] = cast("R", record)
+        if unknown:
+            read = await super().load(table, unknown)
+            saved.update(read)
+            found |= read
+        return found
+
     async def save(self, table: Table[R], records: Iterable[R]) -> None:
         form = self._form(table)
-        records = list(records)
+        changed, alike = self._sorted_by_what_changed(form, records)
         try:
-            self._executemany(form.upsert, form.rows(records))
+            self._executemany(form.upsert, form.rows(changed))
+            self._executemany(form.update, form.documents(alike))
         except sqlite3.IntegrityError as error:
-            self.refused = self._refusal(form, records)
+            self.refused = self._refusal(form, changed)
             raise self.refused from error
+        saved, key_of = self.saved[table.name], form.key_of
+        for record in (*changed, *alike):
+            saved[key_of(record)] = record
 
     async def delete(self, table: Table[R], keys: Iterable[str]) -> None:
-        self._executemany(self._form(table).remove, [(key,) for key in keys])
+        gone = list(keys)
+        self._executemany(self._form(table).remove, [(key,) for key in gone])
+        self.saved[table.name].update(dict.fromkeys(gone))
+
+    def _sorted_by_what_changed(self, form: RowFormat[R], records: Iterable[R]) -> tuple[list[R], list[R]]:
+        """Return the records that are new or whose indexed attributes changed, and those that need no index.
+
+        SQLite rewrites every index that an UPDATE names, also when nothing in it changes. Where an index is unique the
+        order of writing matters, and is kept.
+        """
+        if form.table.unique:
+            return list(records), []
+        saved, known = self.saved[form.table.name], self._memory.records[form.table.name]
+        key_of, indexed = form.key_of, form.indexed
+        changed: list[R] = []
+        alike: list[R] = []
+        for record in records:
+            key = key_of(record)
+            before = saved.get(key) or known.get(key)
+            (alike if before is not None and indexed(before) == indexed(record) else changed).append(record)
+        return changed, alike
 
     async def claim(self, message_ids: Sequence[str], at: datetime) -> set[str]:
         time = microseconds(at)
@@ -134,7 +183,7 @@ class SqliteTransaction(SqliteReader):
         self._write_facts()
 
     def _version(self, stream: str) -> int:
-        version = self.appended.get(stream) or self._heads.get(stream)
+        version = self.appended.get(stream) or self._memory.streams.get(stream)
         if version is None:
             (version,) = self._execute(
                 "SELECT coalesce(max(version), 0) FROM kit_facts WHERE stream=?", (stream,)

@@ -1,0 +1,53 @@
+"""What this process has written last, so that it need not be read and decoded again: stream versions and records.
+
+It holds while nobody else writes to the file: SQLite's `data_version` tells, within the transaction that has begun.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+
+import msgspec
+
+STREAMS_REMEMBERED_MAX = 20_000
+RECORDS_REMEMBERED_MAX = 10_000
+"""Per table; about as many as sagas are under way when a machine is fully loaded."""
+
+Records = dict[str, dict[str, msgspec.Struct | None]]
+"""By table name and key; None is a record that was deleted."""
+
+
+class Memory:
+    """What this process knows of its file; it knows nothing any more once another one has written."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.streams: dict[str, int] = {}
+        self.records: Records = defaultdict(dict)
+        self._data_version = -1
+
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Forget what another process may have changed, within the transaction that has begun."""
+        (data_version,) = connection.execute("PRAGMA data_version").fetchone()
+        if data_version != self._data_version:
+            self.forget()
+            self._data_version = data_version
+        if len(self.streams) > STREAMS_REMEMBERED_MAX:
+            self.streams.clear()
+
+    def learn(self, streams: Mapping[str, int], records: Records) -> None:
+        """Remember what a work has appended and saved; what was saved longest ago is forgotten first."""
+        self.streams.update(streams)
+        for table, saved in records.items():
+            known = self.records[table]
+            for key, record in saved.items():
+                known.pop(key, None)
+                if record is not None:
+                    known[key] = record
+            for key in list(known)[: len(known) - RECORDS_REMEMBERED_MAX]:
+                del known[key]
+
+    def forget(self) -> None:
+        """Know nothing: what was written last may not have happened."""
+        self.streams.clear()
+        self.records.clear()
