@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from onebox.layout import SERVICES, Layout
 
@@ -33,7 +34,7 @@ class Box:
     layout: Layout = field(default_factory=Layout)
     children: list[asyncio.subprocess.Process] = field(default_factory=list)
 
-    async def __aenter__(self) -> "Box":
+    async def __aenter__(self) -> Self:
         """Start every process and wait until every service is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         try:

@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+from typing_extensions import override
+
 from onebox.wiring import build_services
 from sagakit.adapters.sqlite.connection import WrongFileError
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
@@ -37,9 +39,11 @@ async def _when_parent_ends(stop: asyncio.Event) -> None:
         return
 
     class Pipe(asyncio.Protocol):
+        @override
         def eof_received(self) -> None:
             stop.set()
 
+        @override
         def connection_lost(self, exc: Exception | None) -> None:
             del exc
             stop.set()
@@ -52,12 +56,12 @@ def main() -> None:
     data_dir = Path(os.environ["SAGAPLANE_DATA_DIR"])
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
-    import uvloop  # noqa: PLC0415 - only a process that serves needs it
+    import uvloop
 
     try:
         uvloop.run(serve(sys.argv[1:], data_dir))
     except (PortTakenError, SettingsError, StoreUnavailableError, LogUnavailableError, WrongFileError) as error:
-        print(f"sagaplane: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process that cannot start
+        print(f"sagaplane: {error}", file=sys.stderr)
         raise SystemExit(CANNOT_START) from None
 
 

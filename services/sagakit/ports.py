@@ -143,7 +143,7 @@ class Transaction(Reader, Protocol):
         """Remove the records of these keys; a missing one is no error."""
 
     async def claim(self, message_ids: Sequence[str], at: datetime) -> set[str]:
-        """Return those ids that were never claimed before, and claim them. An id repeated within the call counts once."""
+        """Return those ids that were never claimed before, and claim them; one repeated in the call counts once."""
 
     async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
         """Append facts as versions expected + 1, … of the stream.
@@ -249,7 +249,7 @@ class Log(Protocol):
         Returns at once, with nothing when there is nothing. No partition is starved for ever by another.
 
         Raises:
-            OffsetOutOfRangeError: when an offset lies below the first kept or above the end; names topic, partition, offset.
+            OffsetOutOfRangeError: when an offset lies below the first kept or above the end; names which and where.
         """
 
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:

@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {', '.join(SCENARIOS)} (default: all)")
     parser.add_argument("--orders", type=int, default=100_000, help="how many orders for the throughput figures")
     parser.add_argument("--processes", type=int, default=2, help="over how many processes the services are spread")
-    parser.add_argument("--seed", type=int, default=None, help="names the orders; printed, so that a run can be repeated")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="names the orders; printed, so that a run can be repeated"
+    )
     parser.add_argument("--directory", type=Path, default=None, help="where the databases are made (default: here)")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.scenarios if name not in SCENARIOS]:
@@ -40,7 +42,7 @@ async def _run(bench: Bench, names: Iterable[str]) -> None:
     console.print(facts)
     table = Table("figure", "measured", "asked for", title=f"{bench.processes} processes", title_justify="left")
     for name in names:
-        print(f"measuring: {name} …", file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+        print(f"measuring: {name} …", file=sys.stderr, flush=True)
         for row in await SCENARIOS[name](bench):
             table.add_row(*row)
     console.print(table)

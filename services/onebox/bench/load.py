@@ -63,7 +63,7 @@ class Load:
     async def all_at_once(self, count: int, in_flight_max: int) -> None:
         """Place so many orders as fast as they are taken, with at most so many of them unfinished."""
         for first in range(self.placed, self.placed + count, BATCH):
-            while await self.unfinished() > in_flight_max:
+            while await self.unfinished() > in_flight_max:  # noqa: ASYNC110 - the services do not tell us
                 await asyncio.sleep(0.02)
             await self.batch(range(first, min(first + BATCH, first + count)))
 

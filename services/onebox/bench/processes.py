@@ -26,6 +26,8 @@ ROOMS = (
     "asyncio",
 )
 
+SHARE_SHOWN = 0.01
+
 
 def memory_mib(box: Box) -> float:
     """Return the resident memory of all processes of the box, in MiB."""
@@ -62,7 +64,7 @@ def shares(stacks: list[str]) -> list[tuple[str, float]]:
         stack, _, number = line.rpartition(" ")
         counts[_room(stack.split(";"))] += int(number)
     total = sum(counts.values()) or 1
-    return [(room, number / total) for room, number in counts.most_common() if number / total >= 0.01]
+    return [(room, number / total) for room, number in counts.most_common() if number / total >= SHARE_SHOWN]
 
 
 def _room(frames: list[str]) -> str:

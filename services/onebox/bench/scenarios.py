@@ -164,7 +164,11 @@ async def deadlines(bench: Bench, count: int = 10_000) -> Lines:
         lateness = await _lateness(load, count)
     worst = percentile(lateness, 0.99)
     return [
-        (f"{len(lateness):,} deadlines in about one second, all asked", "yes" if len(lateness) == count else "no", "yes"),
+        (
+            f"{len(lateness):,} deadlines in about one second, all asked",
+            "yes" if len(lateness) == count else "no",
+            "yes",
+        ),
         ("deadline lateness, p99", f"{worst:.2f} s", "under 2 s"),
     ]
 

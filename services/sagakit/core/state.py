@@ -113,6 +113,7 @@ Changes = dict[str, Any]
 
 
 def _started(state: SagaState, fact: SagaStarted) -> Changes:
+    del state  # it has nothing yet
     return {
         "phase": Phase.PENDING,
         "definition": fact.definition,
