@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FENCE = re.compile(r"^(?P<fence>```+)(?P<kind>\S*)[^\n]*\n(?P<body>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
-BOX = re.compile(r"<!-- box: (?P<settings>[A-Z0-9_=.\- ]+) -->")
+BOX = re.compile(r"<!-- box: (?P<settings>[^>\n]+?) -->")
 ANYTHING = "…"
 
 
@@ -58,10 +58,13 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 def matches(promised: str, printed: str) -> bool:
-    """Tell whether the output is as promised: a line that is only `…` stands for lines, `…` within one for characters."""
-    pattern = r"\n".join(
-        r"[^\n]*(\n[^\n]*)*?" if row.strip() == ANYTHING else "[^\\n]*?".join(map(re.escape, row.rstrip().split(ANYTHING)))
-        for row in promised.strip("\n").splitlines()
-    )
+    """Tell whether the output is as promised: `…` stands for characters of its line, and alone for lines."""
+    pattern = r"\n".join(map(_pattern, promised.strip("\n").splitlines()))
     printed = "\n".join(row.rstrip() for row in printed.strip("\n").splitlines())
     return re.fullmatch(pattern, printed) is not None
+
+
+def _pattern(row: str) -> str:
+    if row.strip() == ANYTHING:
+        return r"[^\n]*(\n[^\n]*)*?"
+    return r"[^\n]*?".join(map(re.escape, row.rstrip().split(ANYTHING)))

@@ -13,16 +13,18 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import httpx
+from tests.docs.blocks import Block, Command, commands, matches
 
 from onebox.box import Box
 from onebox.demo import PRODUCTS, STOCK_QUANTITY
 from onebox.layout import PORTS, Layout
-from tests.docs.blocks import Block, Command, commands, matches
 
 ROOT = Path(__file__).parents[2]
-LOOK = re.compile(r"(curl (?!.*( -X | -d | --data))|sagactl (list|describe|timeline|events|graph|replay|audit|batch show))")
+LOOK = re.compile(
+    r"curl (?!.*( -X | -d | --data))|sagactl (list|describe|timeline|events|graph|replay|audit|batch show)\b", re.DOTALL
+)
 """Commands that change nothing: a reader may look again until the saga is as far as the document says."""
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 15.0
 END = "--- end of output"
 
 
@@ -44,7 +46,9 @@ class Reader:
         self._loop.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End the shell and the box."""
         self.forget()
         self._stop()
@@ -70,7 +74,7 @@ class Reader:
         elif block.kind == "pycon":
             self._interpret(block, name)
         elif block.kind == "python":
-            exec(compile("\n" * block.line + block.body, name, "exec"), self._names)  # noqa: S102 - our own documents
+            exec(compile("\n" * block.line + block.body, name, "exec"), self._names)
 
     def _type(self, command: Command, name: str) -> None:
         promised = self._moved(command.output)
@@ -82,7 +86,8 @@ class Reader:
             if time.monotonic() > until:
                 break
             time.sleep(0.1)
-        told = f"{name}:{command.line}: $ {command.text}\n--- promised\n{promised}\n--- printed (exit code {code})\n{printed}"
+        where = f"{name}:{command.line}: $ {command.text}"
+        told = f"{where}\n--- promised\n{promised}\n--- printed (exit code {code})\n{printed}"
         assert matches(promised, printed) if promised else code == 0, told
 
     def _interpret(self, block: Block, name: str) -> None:
@@ -98,7 +103,9 @@ class Reader:
     def _moved(self, text: str) -> str:
         """Return the text with the ports of this box in place of the usual ones."""
         ports = "|".join(str(port) for port in PORTS.values())
-        return re.sub(rf"(localhost|127\.0\.0\.1):({ports})\b", lambda m: f"{m[1]}:{int(m[2]) + self.layout.offset}", text)
+        return re.sub(
+            rf"(localhost|127\.0\.0\.1):({ports})\b", lambda m: f"{m[1]}:{int(m[2]) + self.layout.offset}", text
+        )
 
     def _ask(self, text: str) -> tuple[str, int]:
         shell = self._shell or self._open()

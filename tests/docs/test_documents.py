@@ -17,7 +17,9 @@ FENCED = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 def documents() -> list[Path]:
     tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    found = tracked.split() or [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))]
+    found = tracked.split() or [
+        str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+    ]
     return sorted(ROOT / name for name in found)
 
 
@@ -45,12 +47,13 @@ def test_the_picture_in_the_readme_shows_every_command_and_event_of_the_order_sa
     picture = next(block for block in FENCED.findall((ROOT / "README.md").read_text()) if "mermaid" in block)
     steps = ORDER_SAGA.steps
     words = {word for s in steps for word in (s.command, s.success, s.failure, s.compensation, s.compensated) if word}
-    assert {word for word in words | {ORDER_SAGA.started, ORDER_SAGA.completed, ORDER_SAGA.cancelled} if word not in picture} == set()
+    words |= {ORDER_SAGA.started, ORDER_SAGA.completed, ORDER_SAGA.cancelled}
+    assert {word for word in words if word not in picture} == set()
 
 
 def test_the_readme_names_every_service_with_its_port() -> None:
     readme = (ROOT / "README.md").read_text()
-    rows = {name: port for name, port in re.findall(r"^\| ([a-z]+) \| (\d+) \|", readme, re.MULTILINE)}
+    rows = dict(re.findall(r"^\| ([a-z]+) \| (\d+) \|", readme, re.MULTILINE))
     assert rows == {name: str(port) for name, port in PORTS.items()}
 
 
