@@ -42,8 +42,8 @@ def scripts(draw: st.DrawFn, saga: Saga, barrable: tuple[Plays, ...] = BARRABLE)
 
 
 def interruptions() -> st.SearchStrategy[dict[int, Interruption]]:
-    """At any moments: cancel, deadline, suspend, resume."""
+    """At any moments: cancel, deadline, an abort from elsewhere, suspend, resume."""
     kinds: st.SearchStrategy[Interruption] = st.sampled_from(
-        (Verb.CANCEL, AbortCode.DEADLINE_PASSED, Verb.SUSPEND, Verb.RESUME)
+        (Verb.CANCEL, AbortCode.DEADLINE_PASSED, AbortCode.STEP_TIMED_OUT, Verb.SUSPEND, Verb.RESUME)
     )
     return st.dictionaries(st.integers(0, 40), kinds, max_size=4)

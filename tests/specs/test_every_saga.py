@@ -10,7 +10,7 @@ from sagakit.core.messages import Mode
 from sagakit.testing.matrix import disagreements
 from sagakit.testing.model_world import ModelWorld
 
-many = settings(max_examples=400, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=250, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 10_000)
 
 

@@ -149,6 +149,7 @@ def _each_moment(saga: Saga, mode: Mode) -> Iterator[Story]:
     for move in range(ModelWorld(saga, mode).play().moves + 1):
         yield Story(saga, mode, interruptions={move: Verb.CANCEL})
         yield Story(saga, mode, interruptions={move: AbortCode.DEADLINE_PASSED})
+        yield Story(saga, mode, interruptions={move: AbortCode.STEP_TIMED_OUT})
         yield Story(saga, mode, interruptions={move: Verb.KILL}, ends=killed)
         yield Story(saga, mode, interruptions={move: Verb.SUSPEND})
         yield Story(saga, mode, interruptions={move: Verb.SUSPEND, move + 2: Verb.RESUME}, ends=WHOLE)

@@ -16,6 +16,7 @@ from sagakit.core.definition import Saga
 from sagakit.core.facts import AbortCode, Phase, StepStatus, Verb
 from sagakit.core.history import violations
 from sagakit.core.messages import Message, Mode
+from sagakit.core.part import ABORT
 from sagakit.core.state import SagaState
 from sagakit.testing.model_part import Effect, ModelPart
 from sagakit.testing.model_tracker import ModelTracker
@@ -23,7 +24,8 @@ from sagakit.testing.script import Plays, Script
 from sagakit.testing.voice import T0, Voice
 
 Interruption = Verb | AbortCode
-"""What may happen between two messages: a person's wish, or (`DEADLINE_PASSED`) the clock turned to the deadline."""
+"""What may happen between two messages: a person's wish, the clock turned to the deadline (`DEADLINE_PASSED`), or a
+request to abort from somebody else than the initiator, as from an operator (any other code)."""
 MOVES_MAX = 5000
 REPEATS_MAX = 20
 INITIATOR = "the initiator"
@@ -118,9 +120,12 @@ class ModelWorld:
 
     def interrupt(self, interruption: Interruption, step: str | None = None) -> Conflict | None:
         """Let a person wish something, or the deadline pass; return why it cannot be, if it cannot."""
-        if isinstance(interruption, AbortCode):
+        if interruption is AbortCode.DEADLINE_PASSED:
             self.now = max(self.now, self.tracker.due() or self.now)
             self.publish(self.tracker.look_at_the_clock(self.now))
+            return None
+        if isinstance(interruption, AbortCode):
+            self.publish([self.voice.say(ABORT, at=self.now, data={"code": interruption, "reason": "an operator"})])
             return None
         result = self.tracker.wish(interruption, self.now, step)
         if isinstance(result, Conflict):
