@@ -19,7 +19,8 @@ class Description(Answer, frozen=True, kw_only=True):
 
 def description(saga: Saga, order: OrderDetail | None) -> str:
     """Return the saga as a text."""
-    lines = [_title(saga), *_facts(saga), *_order(order), "", *_why(saga), "", *_steps(saga)]
+    facts = [f"  {line}" for line in aligned([*_facts(saga), *_order(order)])]
+    lines = [_title(saga), *facts, "", *_why(saga), "", *_steps(saga)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -34,7 +35,7 @@ def _title(saga: Saga) -> str:
     return f"{saga.saga_id}  {worded(saga.phase)}{reason}{', suspended' if saga.suspended else ''}"
 
 
-def _facts(saga: Saga) -> Iterator[str]:
+def _facts(saga: Saga) -> list[tuple[str, str]]:
     rows = [("definition", f"{saga.definition}, {saga.mode}")]
     if saga.correlation_id != saga.saga_id:
         rows.append(("correlation", saga.correlation_id))
@@ -51,19 +52,19 @@ def _facts(saga: Saga) -> Iterator[str]:
         rows.append(("cancel", "refused: its pivot was faster"))
     if saga.traceparent is not None:
         rows.append(("trace", saga.traceparent))
-    yield from (f"  {line}" for line in aligned(rows))
+    return rows
 
 
-def _order(order: OrderDetail | None) -> Iterator[str]:
+def _order(order: OrderDetail | None) -> list[tuple[str, str]]:
     if order is None:
-        return
+        return []
     what = ", ".join(f"{line.quantity} × {line.product_id}" for line in order.items or ())
     rows = [("order", f"{worded(order.status)}, {order.total} {order.currency} for {order.user_id}: {what}")]
     for name, effect in (("payment", order.payment), ("reservation", order.reservation), ("shipment", order.shipment)):
         if effect is not None:
             said = [str(effect[key]) for key in ("reason", "trackingNumber", "refundMethod") if effect.get(key)]
             rows.append((name, ", ".join([str(effect.get("status", "")), *said])))
-    yield from (f"  {line}" for line in aligned(rows))
+    return rows
 
 
 def _why(saga: Saga) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _why(saga: Saga) -> Iterator[str]:
     if waiting is None:
         yield "It has ended and waits for nothing." if saga.ended else "It waits for nothing that is known."
         return
-    yield f"{waiting.sentence.removeprefix(saga.saga_id).strip()}."
+    yield f"{waiting.sentence}."
     yield from (f"  {line}" for line in aligned(_waits(saga, waiting)))
 
 

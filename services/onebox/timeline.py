@@ -77,6 +77,8 @@ class _Scale:
 
     def axis(self) -> str:
         """Return the times at the left, the middle and the right."""
+        if not self.span:
+            return "0"
         left, middle, right = "0", length(self.span / 2), length(self.span)
         gap = self.width // 2 - len(middle) // 2
         return f"{left}{middle:>{gap + len(middle) - len(left)}}{right:>{self.width - gap - len(middle)}}"
@@ -121,11 +123,11 @@ class _Tale:
                 done = self._first(step, "StepCompensated")
                 begin = self._asked(step, back=True)
                 if done is not None:
-                    begin = begin or self._cause(stage, done)
+                    begin = begin or self._cause(stage, done.version) or done.at
                     by_hand = _by_hand(done)
                     yield Row(name=step, begin=begin, end=done.at, outcome="compensated", note=by_hand, back=True)
                 elif step in owed and self._first(step, "StepSucceeded"):
-                    begin = begin or (waiting.since if waiting and waiting.since else self._now)
+                    begin = begin or self._cause(stage) or self._now
                     note = self._trouble(step, back=True)
                     yield Row(name=step, begin=begin, end=self._now, outcome=STILL, note=note, back=True)
 
@@ -179,15 +181,15 @@ class _Tale:
         moments = [e.at for step in self._stages[number] if (e := self._first(step, "StepSucceeded"))]
         return max(moments, default=self._now)
 
-    def _cause(self, stage: Sequence[str], done: Entry) -> datetime:
-        """Return when the failure or compensation was known that this compensation follows upon, or overtook."""
+    def _cause(self, stage: Sequence[str], before: int | None = None) -> datetime | None:
+        """Return when the failure or compensation was known that a compensation of this stage follows upon."""
         causes = [
             e.at
             for e in self._history
-            if e.version < done.version
+            if (before is None or e.version < before)
             and (e.fact == "StepFailed" or (e.fact == "StepCompensated" and e.step not in stage))
         ]
-        return max((at for at in causes if at <= done.at), default=done.at)
+        return max(causes, default=None)
 
 
 def _by_hand(entry: Entry) -> str:

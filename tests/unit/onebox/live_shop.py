@@ -1,0 +1,88 @@
+"""The real services over memory, each at a port of its own, in one event loop beside the tests."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from anyio.from_thread import BlockingPortal
+
+import inventory_service.wiring as inventory
+import notification_service.wiring as notification
+import order_service.wiring as order
+import payment_service.wiring as payment
+import shipping_service.wiring as shipping
+from inventory_service.settings import InventorySettings
+from notification_service.settings import NotificationSettings
+from order_service.settings import OrderSettings
+from payment_service.provider import BANK_TABLES
+from payment_service.settings import PaymentSettings
+from sagakit.adapters.memory import MemoryLog, MemoryStore
+from sagakit.ports import Table
+from sagakit.runtime.clock import SystemClock
+from sagakit.runtime.service import Service
+from shipping_service.settings import ShippingSettings
+
+STORES = {
+    "order": order.TABLES,
+    "payment": payment.TABLES,
+    "bank": BANK_TABLES,
+    "inventory": inventory.TABLES,
+    "shipping": shipping.TABLES,
+    "notification": notification.TABLES,
+}
+PENS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveShop:
+    """A shop that runs; its stores can be written past the services, as only a test or a thief does."""
+
+    services: Mapping[str, Service]
+    stores: Mapping[str, MemoryStore]
+    portal: BlockingPortal
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {f"SAGACTL_{name.upper()}_URL": f"http://127.0.0.1:{s.port}" for name, s in self.services.items()}
+
+    def load(self, store: str, table: Table[Any], key: str) -> Any:  # noqa: ANN401 - a record of the table
+        async def look() -> Any:  # noqa: ANN401
+            return (await self.stores[store].view(lambda reader: reader.load(table, [key])))[key]
+
+        return self.portal.call(look)
+
+    def save(self, store: str, table: Table[Any], record: Any) -> None:  # noqa: ANN401
+        async def write() -> None:
+            await self.stores[store].transact(lambda transaction: transaction.save(table, [record]))
+
+        self.portal.call(write)
+
+
+@asynccontextmanager
+async def open_shop(portal: BlockingPortal, **settings: Any) -> AsyncIterator[LiveShop]:  # noqa: ANN401 - of payment
+    clock = SystemClock()
+    log = MemoryLog(clock)
+    stores = {name: MemoryStore(tables) for name, tables in STORES.items()}
+    money = PaymentSettings(port=0, **settings)
+    bank = payment.open_bank(money, stores["bank"], clock)
+    services = {
+        "order": order.build(OrderSettings(port=0), stores["order"], log, clock),
+        "payment": payment.build(money, stores["payment"], log, clock, bank),
+        "inventory": inventory.build(InventorySettings(port=0), stores["inventory"], log, clock),
+        "shipping": shipping.build(ShippingSettings(port=0), stores["shipping"], log, clock),
+        "notification": notification.build(NotificationSettings(port=0), stores["notification"], log, clock),
+    }
+    async with AsyncExitStack() as stack:
+        for service in services.values():
+            await stack.enter_async_context(service)
+        yield LiveShop(services, stores, portal)
