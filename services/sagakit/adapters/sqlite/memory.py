@@ -6,6 +6,7 @@ It holds while nobody else writes to the file: SQLite's `data_version` tells, wi
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 
@@ -44,7 +45,8 @@ class Memory:
                 known.pop(key, None)
                 if record is not None:
                     known[key] = record
-            for key in list(known)[: len(known) - RECORDS_REMEMBERED_MAX]:
+            surplus = max(0, len(known) - RECORDS_REMEMBERED_MAX)
+            for key in [*islice(known, surplus)]:
                 del known[key]
 
     def forget(self) -> None:

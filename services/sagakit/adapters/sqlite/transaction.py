@@ -66,9 +66,7 @@ class SqliteReader:
 class SqliteTransaction(SqliteReader):
     """Writes as well. Facts are kept back until somebody reads or the work ends, to be written in one go."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]], memory: Memory
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]], memory: Memory) -> None:
         """Begin with an empty hand, and with what is known already."""
         super().__init__(connection, formats)
         self._executemany = connection.executemany
@@ -123,7 +121,7 @@ class SqliteTransaction(SqliteReader):
         """Return the records that are new or whose indexed attributes changed, and those that need no index.
 
         SQLite rewrites every index that an UPDATE names, also when nothing in it changes. Where an index is unique the
-        order of writing matters, and is kept.
+        order of writing matters, and is kept; elsewhere the last record of a key is the one that counts.
         """
         if form.table.unique:
             return list(records), []
@@ -131,9 +129,8 @@ class SqliteTransaction(SqliteReader):
         key_of, indexed = form.key_of, form.indexed
         changed: list[R] = []
         alike: list[R] = []
-        for record in records:
-            key = key_of(record)
-            before = saved.get(key) or known.get(key)
+        for key, record in {key_of(record): record for record in records}.items():
+            before = saved[key] if key in saved else known.get(key)
             (alike if before is not None and indexed(before) == indexed(record) else changed).append(record)
         return changed, alike
 

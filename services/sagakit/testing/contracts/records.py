@@ -1,6 +1,7 @@
 """Records: saved, loaded, selected, refused."""
 # ruff: noqa: PLR2004 - a contract speaks in examples, and examples are numbers
 
+import asyncio
 from datetime import timedelta, timezone
 
 import msgspec
@@ -59,6 +60,61 @@ class RecordsContract:
         await save(store, Thing("a", size=2), Thing("a", size=3))
         assert await stored(store, "a") == {"a": Thing("a", size=3)}
         assert await keys(store, Query(by="size")) == ["a"]
+
+    async def test_the_last_record_of_a_key_counts_and_so_do_its_indexed_values(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for sizes in ([1], [2, 1], [1, 3], [1, 1], [4, 1, 5]):
+            others = [Other("a", size) for size in sizes]
+            await store.transact(lambda transaction: transaction.save(OTHERS, others))  # noqa: B023
+            assert await store.view(lambda reader: reader.select(OTHERS, Query(by="size"))) == others[-1:]
+            found = await store.view(lambda reader: reader.select(OTHERS, Query(where={"size": others[-1].size})))  # noqa: B023
+            assert found == others[-1:]
+
+    async def test_a_record_deleted_and_saved_again_is_there(self, open_store: OpenStore) -> None:
+        store = open_store()
+        await store.transact(lambda transaction: transaction.save(OTHERS, [Other("a", 1)]))
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.delete(OTHERS, ["a"])
+            assert await transaction.load(OTHERS, ["a"]) == {}
+            await transaction.save(OTHERS, [Other("a", 1)])
+            assert await transaction.load(OTHERS, ["a"]) == {"a": Other("a", 1)}
+
+        await store.transact(work)
+        assert await store.view(lambda reader: reader.select(OTHERS, Query(by="size"))) == [Other("a", 1)]
+
+    async def test_a_record_deleted_is_gone_for_the_next_transaction(self, open_store: OpenStore) -> None:
+        store = open_store()
+        await store.transact(lambda transaction: transaction.save(OTHERS, [Other("a", 1)]))
+        await store.transact(lambda transaction: transaction.delete(OTHERS, ["a"]))
+        assert await store.transact(lambda transaction: transaction.load(OTHERS, ["a"])) == {}
+
+    async def test_what_was_taken_back_is_not_loaded(self, open_store: OpenStore) -> None:
+        store = open_store()
+        await store.transact(lambda transaction: transaction.save(OTHERS, [Other("a", 1)]))
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.save(OTHERS, [Other("a", 2), Other("b", 2)])
+            await transaction.delete(OTHERS, ["a"])
+            raise Mishap
+
+        other = store.transact(lambda transaction: transaction.save(OTHERS, [Other("c", 3)]))
+        await asyncio.gather(store.transact(work), other, return_exceptions=True)
+        found = await store.transact(lambda transaction: transaction.load(OTHERS, ["a", "b", "c"]))
+        assert found == {"a": Other("a", 1), "c": Other("c", 3)}
+
+    async def test_what_another_process_saved_is_loaded(self, open_store: OpenStore) -> None:
+        stores = [open_store(), open_store()]
+
+        async def increase(transaction: Transaction) -> int:
+            found = await transaction.load(OTHERS, ["a"])
+            size = found["a"].size + 1 if found else 1
+            await transaction.save(OTHERS, [Other("a", size)])
+            return size
+
+        assert [await stores[turn % 2].transact(increase) for turn in (0, 1, 1, 0, 0, 1)] == [1, 2, 3, 4, 5, 6]
+        await stores[0].transact(lambda transaction: transaction.delete(OTHERS, ["a"]))
+        assert await stores[1].transact(increase) == 1
 
     async def test_tables_do_not_mix(self, open_store: OpenStore) -> None:
         store = open_store()

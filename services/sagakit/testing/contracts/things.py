@@ -61,7 +61,7 @@ THINGS = Table(
     (("colour", "size"), ("size",), ("due",), ("ready", "share")),
     unique=(("serial",), ("shelf", "place")),
 )
-OTHERS = Table("others", Other, "name")
+OTHERS = Table("others", Other, "name", (("size",),))
 TABLES = (THINGS, OTHERS)
 """Open the store under test with these."""
 
