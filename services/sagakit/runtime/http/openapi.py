@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from sagakit.core.schemas import Schema, with_decimals
 from sagakit.runtime.http.decimals import PATTERN
 from sagakit.runtime.http.problems import PROBLEM_JSON, Problem
 from sagakit.runtime.http.routes import JSON, Route, header_name
@@ -26,8 +27,6 @@ MEANINGS = {
     500: "An error of the service's own.",
     503: "Not now; nothing was done, try again.",
 }
-
-Schema = dict[str, Any]
 
 
 def document(title: str, routes: Sequence[Route]) -> Schema:
@@ -76,20 +75,10 @@ class _Schemas:
         if self._made is None:
             schemas, components = msgspec.json.schema_components(self._types, ref_template=REFERENCE)
             self._made = (
-                [self._exact(schema) for schema in schemas],
-                {name: self._exact(schema) for name, schema in components.items()},
+                [with_decimals(schema, self._decimal) for schema in schemas],
+                {name: with_decimals(schema, self._decimal) for name, schema in components.items()},
             )
         return self._made
-
-    def _exact(self, schema: Any) -> Any:  # noqa: ANN401 - a piece of a schema
-        """Return the schema with decimals as this direction has them."""
-        if isinstance(schema, list):
-            return [self._exact(inner) for inner in schema]
-        if not isinstance(schema, dict):
-            return schema
-        if schema.get("format") == "decimal":
-            return {**{name: said for name, said in schema.items() if name not in ("type", "format")}, **self._decimal}
-        return {name: self._exact(inner) for name, inner in schema.items()}
 
 
 def _operation(route: Route, read: _Schemas, said: _Schemas) -> Schema:
