@@ -8,13 +8,17 @@ from anyio.from_thread import start_blocking_portal
 from tests.unit.onebox.live_shop import PENS, Answer, LiveShop, open_shop
 
 from onebox.cli import execute
+from sagakit.runtime.clock import SystemClock
 
 Sagactl = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[LiveShop]:
-    with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(open_shop(portal)) as live:
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(open_shop(portal, SystemClock())) as live,
+    ):
         yield live
 
 
