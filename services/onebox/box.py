@@ -81,16 +81,23 @@ class Box:
         environment = {**os.environ, **self.layout.environment(), **self.environment}
         environment["SAGAPLANE_DATA_DIR"] = str(self.data_dir)
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "onebox.process", *services, stdin=asyncio.subprocess.PIPE, env=environment
+            *(sys.executable, "-m", "onebox.process", *services),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
         )
 
     async def _until_ready(self) -> None:
         async with asyncio.timeout(READY_SECONDS_MAX):
+            for child in self.children:
+                assert child.stdout is not None, "the child was started with a pipe"
+                if not await child.stdout.readline():  # its own word: whoever answers at a port may be another box
+                    await child.wait()
+                    self._check()
             for service in SERVICES:
                 while not await _answers(self.layout.port(service)):
                     self._check()
                     await asyncio.sleep(0.02)
-        self._check()
 
     def _check(self) -> None:
         for child in self.children:

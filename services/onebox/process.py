@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -16,6 +17,7 @@ from sagakit.runtime.http.server import PortTakenError
 from sagakit.runtime.settings import SettingsError
 
 CANNOT_START = 2
+STARTED = "started"
 
 
 GARBAGE_THRESHOLD = 50_000
@@ -30,6 +32,8 @@ async def serve(names: list[str], data_dir: Path) -> None:
         loop.add_signal_handler(number, stop.set)
     await _when_parent_ends(stop)
     async with build_services(names, data_dir):
+        with suppress(BrokenPipeError):
+            print(STARTED, flush=True)
         await stop.wait()
 
 
