@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from payment_service.provider import Bank, Charge, NoAnswer, Repayment, Result
+from sagakit.testing.simulation import NO_FAULTS
 from sagakit.testing.simulation.mishaps import Mishaps
 
 T = TypeVar("T")
@@ -11,6 +12,7 @@ T = TypeVar("T")
 SLOW_SECONDS_MAX = 25.0
 """Well beyond the 10 s after which somebody else may ask again."""
 LATE_SECONDS_MAX = 30.0
+OUTAGE_SECONDS_MAX = 15.0
 
 
 class FaultyProvider:
@@ -26,6 +28,7 @@ class FaultyProvider:
         self._bank = bank
         self._mishaps = mishaps
         self._later = later
+        self._back_at = 0.0
 
     async def charge(self, charges: Sequence[Charge]) -> list[Result]:
         return await self._call(self._bank.charge, charges)
@@ -35,6 +38,10 @@ class FaultyProvider:
 
     async def _call(self, ask: Callable[[Sequence[T]], Awaitable[list[Result]]], what: Sequence[T]) -> list[Result]:
         strikes, random = self._mishaps.strikes, self._mishaps.random
+        if strikes("outage"):
+            self._back_at = self._mishaps.clock.seconds + random.random() * OUTAGE_SECONDS_MAX
+        if self._mishaps.clock.seconds < self._back_at and self._mishaps.faults is not NO_FAULTS:
+            return [NoAnswer("nobody answers at the bank") for _ in what]
         if strikes("call_slow"):
             await self._mishaps.clock.sleep(random.random() * SLOW_SECONDS_MAX)
         if strikes("call_lost"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onebox.simulation.journal import Journal
+from onebox.simulation.poison import must_bury
 from onebox.simulation.services import DEFINITIONS
 from order_service.domain import status_of
 from sagakit.core.contracts import UnreadableError
@@ -125,10 +126,11 @@ def nothing_lost(books: Books) -> Iterator[str]:
 def garbage(books: Books) -> Iterator[str]:
     """What nobody can read is a dead letter of everybody who had to read it."""
     buried = {(record.topic, record.key) for record in books.records() if record.topic.endswith(".dlq")}
+    listens = {group: on for host in books.world.hosts.values() for group, on in host.processes[0].listens.items()}
     for out in books.world.garbage:
-        for service, host in books.world.hosts.items():
-            if out.topic in host.processes[0].listening and (f"{service}.dlq", out.key) not in buried:
-                yield f"{service} read {out} in {out.topic} and buried it nowhere"
+        for group in sorted(must_bury(out, listens)):
+            if (f"{group.partition('-')[0]}.dlq", out.key) not in buried:
+                yield f"{group} read {out} and buried it nowhere"
 
 
 def _told(state: SagaState) -> tuple[object, ...]:

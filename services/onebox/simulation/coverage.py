@@ -19,7 +19,6 @@ from sagakit.core.messages import Mode
 from sagakit.core.state import SagaState
 from sagakit.runtime.failpoints import NAMES
 
-OUTSIDE_OF_THE_SIMULATION: frozenset[str] = frozenset()
 REQUIRED = (
     *(f"{phase} in {mode}" for phase in (Phase.COMPLETED, Phase.COMPENSATED, Phase.KILLED) for mode in Mode),
     "taken back",
@@ -38,7 +37,6 @@ REQUIRED = (
     "duplicate dropped",
     "parked and released",
     "garbage",
-    "charge voided before it was made",
     "call_lands_late",
     "store_unavailable",
     "publish_fails_before",
@@ -49,7 +47,7 @@ REQUIRED = (
     "stall",
     "pause",
     "rival",
-    *(f"crash {name}" for name in NAMES if name not in OUTSIDE_OF_THE_SIMULATION),
+    *(f"crash {name}" for name in NAMES),
 )
 
 

@@ -60,6 +60,11 @@ class Journal:
                     if before is not record:
                         known[key] = record
                         self._note(self._read(before, record))
+                if table == "parked":
+                    released = known.keys() - rows[table].keys()
+                    self.world.seen["parked and released"] += len(released)
+                    for key in released:
+                        del known[key]
 
         return committed
 

@@ -13,8 +13,10 @@ from sagakit.core.contracts import encode_data
 from sagakit.core.facts import Phase, Verb
 from sagakit.core.messages import Message, Mode
 from sagakit.core.state import SagaState
+from sagakit.runtime.batches import Batch, begin
 from sagakit.runtime.http.problems import ProblemError
 from sagakit.runtime.ids import TimeOrderedIds
+from sagakit.runtime.sagas import SagaFilter
 from sagakit.runtime.topics import commands_topic
 from sagakit.runtime.tracker import Tracker
 from sagakit.runtime.wire import draft
@@ -32,6 +34,14 @@ WISH_SHARE = 0.35
 KILL_SHARE = 0.15
 REPAIR_SHARE = 0.2
 WISH_SECONDS_MAX = 20.0
+SWEEP_SHARE = 0.3
+SWEEPS = (
+    (Verb.CANCEL, Phase.PENDING),
+    (Verb.SUSPEND, Phase.RUNNING),
+    (Verb.RESUME, None),
+    (Verb.RETRY, Phase.NEEDS_INTERVENTION),
+    (Verb.SKIP, Phase.NEEDS_INTERVENTION),
+)
 REPAIRS = (Verb.RETRY, Verb.RETRY, Verb.SKIP, Verb.MARK_DONE)
 
 
@@ -55,16 +65,28 @@ class Wishing:
     step: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """An operator who asks one verb of all sagas in a phase, by a batch job."""
+
+    at: float
+    verb: Verb
+    phase: Phase | None
+
+
+Want = Placing | Wishing | Sweeping
+
+
 @dataclass
 class People:
     """Everybody outside of the shop, and what they still want. `names` are the orders as people call them."""
 
     world: World
     sagas: Mapping[str, SagaState]
-    waiting: list[Placing | Wishing] = field(default_factory=list)
+    waiting: list[Want] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
 
-    def come(self, orders: int, *, kills: bool) -> None:
+    def come(self, orders: int, *, kills: bool, sweeps: bool) -> None:
         """Decide who will want what, and when."""
         random = self.world.random
         for number in range(orders):
@@ -84,15 +106,18 @@ class People:
                 self.waiting.append(Wishing(at + random.random() ** 2 * WISH_SECONDS_MAX, order_id, verb))
             if kills and random.random() < KILL_SHARE:
                 self.waiting.append(Wishing(at + random.random() * WISH_SECONDS_MAX, order_id, Verb.KILL))
+        if sweeps or random.random() < SWEEP_SHARE:
+            at = RUSH_SECONDS * (0.3 + random.random())
+            self.waiting.append(Sweeping(at, *random.choice(SWEEPS)))
         self.waiting.sort(key=lambda want: want.at)
 
-    def next(self) -> Placing | Wishing | None:
+    def next(self) -> Want | None:
         """Return whose turn it is."""
         if self.waiting and self.waiting[0].at <= self.world.clock.seconds:
             return self.waiting[0]
         return None
 
-    def served(self, want: Placing | Wishing) -> None:
+    def served(self, want: Want) -> None:
         """Let them go."""
         if want in self.waiting:
             self.waiting.remove(want)
@@ -123,6 +148,8 @@ class Desk:
         ids = TimeOrderedIds(process.clock)
         self._intakes = {ref: Intake(desk, process.store, process.clock, ids) for ref, desk in desks.items()}
         self._verbs = Verbs(tracker, process.store, process.clock)
+        self._store = process.store
+        self._clock = process.clock
 
     async def step(self) -> bool:
         """Serve who is next; who is not answered, because we crash or fail, stays and asks again."""
@@ -138,10 +165,24 @@ class Desk:
                 case Wishing():
                     await self._verbs.ask(want.order_id, want.verb, "ops", "simulated", want.step)
                     note("desk", f"{want.verb} of {self._people.names[want.order_id]}")
+                case Sweeping():
+                    await self._store.transact(lambda transaction: begin(transaction, self._job(want), None))
+                    note("desk", f"{want.verb} of all in {want.phase}")
         except ProblemError as error:
             note("desk", f"refused: {error.problem.detail}")
         self._people.served(want)
         return True
+
+    def _job(self, want: Sweeping) -> Batch:
+        return Batch(
+            batch_id=f"batch-{want.at}",
+            verb=want.verb,
+            reason="simulated",
+            actor="ops",
+            rate_per_second=20,
+            created_at=self._clock.now(),
+            wanted=SagaFilter(phase=want.phase),
+        )
 
 
 class Operator:

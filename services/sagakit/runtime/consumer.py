@@ -131,7 +131,9 @@ class Consumer:
 
     async def _assign(self) -> None:
         if self._membership is None:
+            failpoint("group.before_join")
             self._membership = await self._log.join(self._group, f"{self._service}-{self._instance}")
+            failpoint("group.after_join")
         assigned = await self._membership.assignment()
         if assigned == self._assigned:
             return
@@ -181,6 +183,7 @@ class Consumer:
                 await self._handler.handle(transaction, messages, now)
             if unreadable:
                 await transaction.send(self._dead_letter(u.record, "unreadable", u.error, now) for u in unreadable)
+            failpoint("consumer.within")
 
         failpoint("consumer.before_commit")
         try:
@@ -221,7 +224,9 @@ class Consumer:
             await transaction.advance(self._group, *at, self._positions[at], record.offset + 1)
             await transaction.send([self._dead_letter(record, "unhandled", f"{type(error).__name__}: {error}", now)])
 
+        failpoint("consumer.before_commit")
         await self._store.transact(work)
+        failpoint("consumer.after_commit")
         self._positions[at] = record.offset + 1
         self.counts["dead letters"] += 1
 

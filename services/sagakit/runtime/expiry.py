@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from sagakit.ports import Clock, Draft, Query, Store, Transaction
 from sagakit.runtime.consumer import dead_message
+from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.parking import PARKED, ParkedMessage
 
 EXPIRED_PER_STEP = 500
@@ -34,7 +35,9 @@ class ParkingExpiry:
             await transaction.send([self._letter(entry) for entry in entries])
             return len(entries)
 
+        failpoint("expiry.before_commit")
         buried = await self._store.transact(work)
+        failpoint("expiry.after_commit")
         self.counts["dead letters"] += buried
         return buried == EXPIRED_PER_STEP
 

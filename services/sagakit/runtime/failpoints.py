@@ -1,19 +1,31 @@
 """Named places around every durable write at which a test may end the process, or a simulation crash the service.
 
-In production `failpoint` does nothing and costs a dictionary look-up in an empty dictionary.
+In production `failpoint` does nothing and costs the look at an empty dictionary.
 """
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Mapping
+from itertools import count
+
+VARIABLE = "SAGAPLANE_FAILPOINT"
 
 ARMED: dict[str, Callable[[], None]] = {}
 """What happens at each armed place, by name. Armed by tests and by `arm_from_environment`."""
 
 NAMES = (
+    "group.before_join",
+    "group.after_join",
     "consumer.before_commit",
+    "consumer.within",
     "consumer.after_commit",
+    "due.before_commit",
+    "due.after_commit",
     "outside.before_call",
     "outside.after_call",
     "outside.after_commit",
+    "bank.before_commit",
+    "bank.after_commit",
     "relay.before_publish",
     "relay.after_publish",
     "relay.after_mark",
@@ -23,10 +35,39 @@ NAMES = (
     "deadlines.after_commit",
     "batches.before_commit",
     "batches.after_commit",
+    "expiry.before_commit",
+    "expiry.after_commit",
 )
+"""`within` is in the middle of a transaction, when all is written and nothing committed."""
 
 
 def failpoint(name: str) -> None:
     """Do what is armed here, if anything is."""
     if ARMED and (strike := ARMED.get(name)):
         strike()
+
+
+def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
+    """Arm what `SAGAPLANE_FAILPOINT` says: `relay.after_publish:3` ends this process with SIGKILL at the third pass.
+
+    Raises:
+        ValueError: when there is no such place, or the number is none.
+    """
+    wish = environment.get(VARIABLE)
+    if not wish:
+        return
+    name, _, number = wish.partition(":")
+    if name not in NAMES or not (number or "1").isdecimal():
+        raise ValueError(f"{VARIABLE}={wish}: expected name:number with one of {', '.join(NAMES)}")
+    ARMED[name] = kill_at(int(number or 1))
+
+
+def kill_at(number: int) -> Callable[[], None]:
+    """Return what ends this process, without any tidying up, when it is called for that time."""
+    passes = count(1)
+
+    def strike() -> None:
+        if next(passes) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return strike

@@ -147,7 +147,10 @@ class Participant:
             await turn.save()
             return turn
 
-        return (await self._store.transact(work)).intended
+        failpoint("due.before_commit")
+        turn = await self._store.transact(work)
+        failpoint("due.after_commit")
+        return turn.intended
 
     async def _try(self, command: str, asks: list[Ask[msgspec.Struct]]) -> None:
         action = self.actions[command]

@@ -23,10 +23,12 @@ class Faults:
     partition_late: float = 0.08
     hesitation: float = 0.10
     stall: float = 0.004
+    stall_with_batch: float = 0.02
     crash_at_failpoint: float = 0.01
     crash: float = 0.001
     pause: float = 0.002
-    rival: float = 0.002
+    rival: float = 0.004
+    outage: float = 0.10
     call_lost: float = 0.10
     answer_lost: float = 0.15
     call_lands_late: float = 0.05

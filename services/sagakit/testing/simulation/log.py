@@ -45,7 +45,9 @@ class FaultyLog:
             records = [record for record in records if (record.topic, record.partition) not in late]
             if len(records) > 1 and self._mishaps.strikes("fetch_cut"):
                 records = records[: self._mishaps.random.randint(1, len(records))]
-        if records:
+        if records and self._mishaps.strikes("stall_with_batch"):
+            await self._mishaps.stall()
+        elif records:
             await self._mishaps.hesitate()
         return records
 

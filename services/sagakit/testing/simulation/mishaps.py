@@ -8,8 +8,8 @@ from sagakit.testing.simulation.clock import Until, VirtualClock
 from sagakit.testing.simulation.faults import NO_FAULTS, Faults
 
 HESITATION_SECONDS_MAX = 0.5
-STALL_SECONDS = (8.0, 40.0)
-"""Around the 10 s of a lease and of an outside call: some who stall come back in time, most do not."""
+STALL_SECONDS = (3.0, 30.0)
+"""Around the times of a lease and of an outside call: some who stall come back in time, most do not."""
 
 
 @dataclass
@@ -38,9 +38,13 @@ class Mishaps:
         draw = self.random.random()
         if draw < self.faults.stall:
             self.seen["stall"] += 1
-            await Until(self.clock.seconds + self.random.uniform(*STALL_SECONDS))
+            await self.stall()
         elif draw < self.faults.stall + self.faults.hesitation:
             await Until(self.clock.seconds + self.random.random() * HESITATION_SECONDS_MAX)
+
+    async def stall(self) -> None:
+        """Let so much time go by that others may hold this one for dead."""
+        await Until(self.clock.seconds + self.random.uniform(*STALL_SECONDS))
 
     def note(self, who: str, what: str) -> None:
         """Write a line into the trace."""
