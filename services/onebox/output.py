@@ -117,15 +117,15 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print words that belong to the answer, exactly as they are."""
-        self._out.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.line(text)
 
     def line(self, text: str) -> None:
-        """Print one line for a machine."""
+        """Print one line, or several, for a machine."""
         sys.stdout.write(text + "\n")
 
     def note(self, text: str) -> None:
         """Tell a person something that is not the answer."""
-        self._err.print(text, markup=False, highlight=False, soft_wrap=True)
+        sys.stderr.write(text + "\n")
 
     @contextlib.contextmanager
     def progress(self, title: str, total: float | None) -> Iterator[Callable[[float, float | None], None]]:
@@ -185,6 +185,12 @@ def encode(value: object) -> bytes:
 
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
+    from typing_extensions import override
+
+    class Pipe(Console):
+        @override
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - rich calls it while it handles the error, and would end with 1
 
     file = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if file.isatty() else PIPE_WIDTH)
+    return Pipe(stderr=stderr, width=None if file.isatty() else PIPE_WIDTH)
