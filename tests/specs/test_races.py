@@ -120,3 +120,11 @@ def test_an_abort_of_a_saga_not_heard_of_bars_its_steps_whatever_comes_later() -
 def test_an_undo_that_overtakes_its_action_bars_the_late_action() -> None:
     undone = part(ORDER_SAGA, "payment", Mode.ORCHESTRATION).hears("RefundPayment").succeeds()
     undone.then_says("PaymentRefunded").hears("ChargePayment").then_nothing_happened()
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_repeated_message_leaves_the_very_same_part_so_that_nothing_is_written(mode: Mode) -> None:
+    beginning = "OrderCreated" if mode is Mode.CHOREOGRAPHY else "ChargePayment"
+    charged = part(ORDER_SAGA, "payment", mode).hears(beginning).hears_abort().succeeds()
+    assert charged.hears(beginning).part is charged.part
+    assert charged.hears_abort().part is charged.part
