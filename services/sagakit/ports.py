@@ -40,8 +40,9 @@ class OffsetOutOfRangeError(Exception):
 class Table(Generic[R]):
     """A kind of record: its key is a text attribute, and each index is a tuple of attributes kept for `select`.
 
-    A record is stored whole, as JSON; indexed attributes are str, int, float, bool, datetime or None. A `unique` index
-    refuses a second record with the same non-null values.
+    A record is a value: nobody changes one in place, for the store may have kept it. It is stored whole, as JSON;
+    indexed attributes are str, int, float, bool, datetime or None. A `unique` index refuses a second record with the
+    same non-null values.
     """
 
     name: str

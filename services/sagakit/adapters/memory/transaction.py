@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from typing_extensions import override
 
+from sagakit.adapters.memory.queries import is_equal, matching
 from sagakit.ports import (
     Draft,
     DuplicateError,
@@ -71,19 +73,11 @@ class MemoryReader:
     async def select(self, table: Table[R], query: Query) -> list[R]:
         query.check(table)
         opened = self._open(table)
-        found = [
-            (_by(record, query), key, record)
-            for key, record in opened.rows.items()
-            if _equal(record, query.where) and _within(record, key, query)
-        ]
-        found.sort(key=lambda row: row[1], reverse=query.descending and query.by is None)
-        if query.by is not None:
-            found.sort(key=lambda row: row[0], reverse=query.descending)
-        return [opened.as_stored(record) for _, _, record in found[: query.limit]]
+        return [opened.as_stored(record) for record in matching(opened.rows, query)]
 
     async def count(self, table: Table[R], where: Mapping[str, Any]) -> int:
         Query(where).check(table)
-        return sum(_equal(record, where) for record in self._open(table).rows.values())
+        return sum(is_equal(record, where) for record in self._open(table).rows.values())
 
     async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
         return list(self._state.facts.get(stream, ())[after:])
@@ -109,7 +103,14 @@ class MemoryTransaction(MemoryReader):
         super().__init__(state, tables)
         self.refused: DuplicateError | None = None
         self.sent = False
+        self._lent: list[tuple[msgspec.Struct, msgspec.Struct]] = []
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    @override
+    async def load(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
+        rows, found = self._open(table).rows, await super().load(table, keys)
+        self._lent += [(record, rows[key]) for key, record in found.items()]
+        return found
 
     async def save(self, table: Table[R], records: Iterable[R]) -> None:
         opened = self._open(table)
@@ -160,9 +161,11 @@ class MemoryTransaction(MemoryReader):
             self.sent = True
 
     def finish(self) -> None:
-        """What was refused stays refused, also when the work went on regardless."""
+        """What was refused stays refused, also when the work went on regardless. What was lent comes back unchanged."""
         if self.refused is not None:
             raise self.refused
+        for record, kept in self._lent:
+            assert record == kept, f"a loaded record was changed in place: {record}, not {kept}"
 
     def take_back(self) -> None:
         """Undo every write."""
@@ -207,28 +210,3 @@ def _put(mapping: dict[Any, Any], key: object, value: object) -> None:
         mapping.pop(key, None)
     else:
         mapping[key] = value
-
-
-def _equal(record: msgspec.Struct, where: Mapping[str, Any]) -> bool:
-    return all(getattr(record, name) == value for name, value in where.items())
-
-
-def _by(record: msgspec.Struct, query: Query) -> Any:  # noqa: ANN401 - whatever the attribute is
-    return None if query.by is None else getattr(record, query.by)
-
-
-def _within(record: msgspec.Struct, key: str, query: Query) -> bool:
-    if query.by is None:
-        return query.after is None or (key < query.after[1] if query.descending else key > query.after[1])
-    value = getattr(record, query.by)
-    if value is None or (query.at_least is not None and value < query.at_least):
-        return False
-    if query.below is not None and value >= query.below:
-        return False
-    return query.after is None or _behind(value, key, query.after, descending=query.descending)
-
-
-def _behind(value: Any, key: str, after: tuple[Any, str], *, descending: bool) -> bool:  # noqa: ANN401 - as above
-    if value == after[0]:
-        return key > after[1]
-    return bool(value < after[0] if descending else value > after[0])

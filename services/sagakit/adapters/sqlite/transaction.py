@@ -95,6 +95,7 @@ class SqliteTransaction(SqliteReader):
                 found[key] = cast("R", record)
         if unknown:
             read = await super().load(table, unknown)
+            saved.update(dict.fromkeys(unknown))
             saved.update(read)
             found |= read
         return found
