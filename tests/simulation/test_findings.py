@@ -62,6 +62,22 @@ def test_an_answer_that_is_heard_late_frees_a_stuck_step() -> None:
     assert shop.said == ["StepStuck", "PaymentCompleted"]
 
 
+def test_a_call_that_is_to_be_made_twice_at_once_is_made_and_answered_once() -> None:
+    shop = Counter()
+    shop.line.next = ["lost", "lost", "lost"]
+    shop.hears("OrderCreated")
+    for _ in range(3):
+        shop.passes(11)
+        shop.steps(instance=1)
+    shop.hears(shop.voice.repair(Verb.RETRY, "payment", 1), "InventoryFailed")
+    shop.steps()
+    assert shop.said == ["StepStuck", "PaymentCompleted"]
+    assert shop.status is StepStatus.UNDOING
+    shop.steps()
+    assert shop.said == ["StepStuck", "PaymentCompleted", "PaymentRefunded"]
+    assert shop.moved_minor == 0
+
+
 def test_a_customer_is_told_once_how_her_order_ended_however_often_it_is_said() -> None:
     clock, store = VirtualClock(Random(1)), MemoryStore([NOTIFICATIONS])
     end = Voice(ORDER_SAGA).say(

@@ -124,11 +124,11 @@ class Participant:
             batch = await self._due()
             if not batch:
                 return False
-        by_action: dict[str, list[Ask[msgspec.Struct]]] = defaultdict(list)
+        by_action: dict[str, dict[tuple[str, str], Ask[msgspec.Struct]]] = defaultdict(dict)
         for ask, action in batch:
-            by_action[action.command].append(ask)
+            by_action[action.command][ask.saga_id, ask.step] = ask  # asked twice at once, it is still one call
         for command, asks in by_action.items():
-            await self._try(command, asks)
+            await self._try(command, list(asks.values()))
         return True
 
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:

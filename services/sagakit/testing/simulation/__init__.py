@@ -7,6 +7,7 @@ and what must be true of it in the end, does not: a shop brings its own wiring a
 from sagakit.testing.simulation.clock import VirtualClock
 from sagakit.testing.simulation.faults import NO_FAULTS, Faults
 from sagakit.testing.simulation.process import Crash, Process, Steps
-from sagakit.testing.simulation.world import Host, Violation, World
+from sagakit.testing.simulation.violation import Violation
+from sagakit.testing.simulation.world import Host, World
 
 __all__ = ["NO_FAULTS", "Crash", "Faults", "Host", "Process", "Steps", "Violation", "VirtualClock", "World"]

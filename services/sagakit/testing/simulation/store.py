@@ -7,6 +7,7 @@ from typing import TypeVar
 from sagakit.adapters.memory import MemoryStore
 from sagakit.ports import FencedError, OutboxEntry, Reader, StoreUnavailableError, Transaction
 from sagakit.testing.simulation.mishaps import Mishaps
+from sagakit.testing.simulation.violation import Violation
 
 T = TypeVar("T")
 
@@ -17,8 +18,15 @@ class FaultyStore:
     Around each call others may have their turn, and long enough for everything to have changed.
     """
 
-    def __init__(self, inner: MemoryStore, mishaps: Mishaps, committed: Callable[[], None]) -> None:
-        """Reach `inner`, which every process of the service shares."""
+    def __init__(
+        self,
+        inner: MemoryStore,
+        mishaps: Mishaps,
+        committed: Callable[[], None],
+        progress: dict[tuple[str, str, int], int],
+    ) -> None:
+        """Reach `inner`, which every process of the service shares, as they share `progress`: the last ever seen."""
+        self._progress = progress
         self._inner = inner
         self._mishaps = mishaps
         self._committed = committed
@@ -31,6 +39,7 @@ class FaultyStore:
             self._mishaps.seen["fenced"] += 1
             raise
         self._committed()
+        self._check_progress()
         await self._mishaps.hesitate()
         return value
 
@@ -56,6 +65,14 @@ class FaultyStore:
 
     async def close(self) -> None:
         """The database outlives every process."""
+
+    def _check_progress(self) -> None:
+        """Hold that no group ever goes back: whoever was paused must be fenced."""
+        known = self._progress
+        for place, offset in self._inner.state.progress.items():
+            if offset < known.get(place, 0):
+                raise Violation("fence", f"{place} went back from {known[place]} to {offset}")
+            known[place] = offset
 
     async def _reach(self) -> None:
         await self._mishaps.hesitate()

@@ -16,6 +16,7 @@ from sagakit.testing.simulation.log import FaultyLog
 from sagakit.testing.simulation.mishaps import Mishaps
 from sagakit.testing.simulation.process import Actor, Crash, Process, Steps
 from sagakit.testing.simulation.store import FaultyStore
+from sagakit.testing.simulation.violation import Violation
 
 T = TypeVar("T")
 
@@ -36,15 +37,6 @@ CALM_LEAP_SECONDS = 0.1
 CALM_LEAP_SECONDS_MAX = 6.0
 
 
-class Violation(Exception):
-    """Something is not as it must be: `check` names the rule, the text says where and what."""
-
-    def __init__(self, check: str, text: str) -> None:
-        """Say both in one line."""
-        super().__init__(f"{check}: {text}")
-        self.check = check
-
-
 @dataclass(slots=True, eq=False)
 class Host:
     """One service: its database, how a process of it is wired, and the processes that live now."""
@@ -54,6 +46,7 @@ class Host:
     wire: Callable[[Process], Sequence[Steps]]
     committed: Callable[[], None]
     processes: list[Process] = field(default_factory=list)
+    progress: dict[tuple[str, str, int], int] = field(default_factory=dict)
     born: int = 0
 
 
@@ -101,7 +94,7 @@ class World:
 
     def spawn(self, host: Host, asleep_until: float = 0.0) -> Process:
         """Start one more process of the service, at that moment."""
-        store = FaultyStore(host.store, self.mishaps, host.committed)
+        store = FaultyStore(host.store, self.mishaps, host.committed, host.progress)
         log = FaultyLog(self.log, self.mishaps, self.published)
         process = Process(host.service, str(host.born), store, log, self.clock, asleep_until=asleep_until)
         host.born += 1
