@@ -43,7 +43,7 @@ async def release_started(transaction: Transaction, saga_ids: Collection[str]) -
     some = await transaction.select(PARKED, Query(by="give_up_at", limit=FEW))
     if len(some) == FEW:
         return await release(transaction, "saga_id", saga_ids)
-    wanted = {entry.saga_id for entry in some if entry.saga_id in saga_ids}
+    wanted = dict.fromkeys(entry.saga_id for entry in some if entry.saga_id in saga_ids)
     return await release(transaction, "saga_id", wanted) if wanted else []
 
 
