@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from onebox.demo import Planned, Summary
     from onebox.layout import Layout
 
+SEED = 3
+"""Three confirmed and two compensated orders in each mode."""
 LOOK_SECONDS = 0.1
 DEMO_SECONDS_MAX = 60.0
 
@@ -28,7 +30,7 @@ DEMO_SECONDS_MAX = 60.0
 def demo(
     seed: Annotated[
         int, typer.Option(min=0, help="Decides keys, orders and luck; the same seed is the same demo.")
-    ] = 1,
+    ] = SEED,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the services running afterwards, until Ctrl-C.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:

@@ -148,7 +148,7 @@ def _counted(counted: "DryRun") -> str:
 
 
 def _told(job: "BatchJobDetail") -> str:
-    failures = [f"  {failure.saga_id}: {failure.reason}" for failure in job.failures]
+    failures = [f"  {f.reason if f.saga_id in f.reason else f'{f.saga_id}: {f.reason}'}" for f in job.failures]
     more = ["  … and more; -o json names the first thousand"] if job.next_failures_after is not None else []
     return "\n".join([_line(job), *failures, *more])
 

@@ -81,5 +81,5 @@ async def ask(shop: "Shop", out: Output, saga_id: str, verb: Verb, reason: str, 
 
     body = {"reason": reason} if step is None else {"reason": reason, "step": step}
     done = await shop.post("order", f"{path_of('sagas', saga_id)}/{verb}", VerbDone, body)
-    mark = "✔" if done.effect else "·"
-    out.one(done, done.saga_id, lambda: f"{mark} {done.saga_id}: {done.sentence}; it is {done.phase}")
+    asked = f"✔ {done.saga_id}: {done.sentence}; it is {done.phase}"
+    out.one(done, done.saga_id, lambda: asked if done.effect else f"· {done.sentence}")

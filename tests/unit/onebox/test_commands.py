@@ -234,7 +234,7 @@ def test_a_batch_is_watched_to_its_end_and_names_what_failed(sagactl: Sagactl) -
     answer = sagactl(*words)
     assert answer.code == 1
     assert "0 of 2 done, 2 failed" in answer.out
-    assert f"{order_id}: {order_id} has ended (Completed)" in answer.out
+    assert f"  {order_id} has ended (Completed)" in answer.out
     assert "nope: there is no such saga" in answer.out
     (newest, *_) = json.loads(sagactl("batch", "list", "-o", "json").out)
     assert (newest["verb"], newest["actor"], newest["state"]) == ("cancel", "ada", "completed")
