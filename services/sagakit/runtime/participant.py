@@ -35,7 +35,7 @@ from sagakit.core.reactions import Share, share
 from sagakit.ports import Clock, Draft, Query, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release_started
+from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
 
@@ -75,6 +75,8 @@ class Participant:
         self._fresh: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
+        self._learned: list[str] = []
+        self._begun_until: datetime | None = None
         self.topics = frozenset({f"{name}.commands", SAGAS_EVENTS})
         self.beginnings: frozenset[str] = frozenset()
         for saga in sagas:
@@ -92,6 +94,7 @@ class Participant:
             text = f"{self.name} takes part in {saga.ref} but has no action for {', '.join(missing)}"
             raise ValueError(text)
         self.shares[saga.ref] = learned
+        self._learned.append(saga.ref)
         self._wanted |= learned.hears | learned.commands
         self.topics |= learned.topics
         self.beginnings |= {saga.initiator.events_topic} & learned.topics
@@ -119,6 +122,9 @@ class Participant:
 
     async def step(self) -> bool:
         """Carry out what is due: the outside calls just intended, then what is to be tried again."""
+        if self._learned:
+            await self._hear_parked(self._learned[-1])
+            self._learned.pop()
         batch, self._fresh = self._fresh, []
         if not batch:
             batch = await self._due()
@@ -131,18 +137,40 @@ class Participant:
             await self._try(command, list(asks.values()))
         return True
 
+    async def _hear_parked(self, definition: str) -> None:
+        """Hear what was parked because this definition was not known then."""
+
+        async def work(transaction: Transaction) -> _Turn:
+            turn = _Turn(self, transaction, self.clock.now())
+            await turn.hear(await release(transaction, "waits_for", [definition]))
+            await turn.carry_out()
+            await turn.save()
+            return turn
+
+        if await self._store.view(lambda reader: reader.count(PARKED, {"waits_for": definition})):
+            self._fresh += (await self._store.transact(work)).intended
+
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
-        """Return the outside calls that are due again; what is local and due is carried out on the way."""
+        """Return the outside calls that are due again; what is local and due is carried out on the way.
+
+        A process that has just begun takes up what was under way when the one before it ended, without waiting for the
+        time that a call may take: whoever is asked knows the call by its key.
+        """
         now = self.clock.now()
+        if self._begun_until is None:
+            self._begun_until = now + timedelta(seconds=CALL_SECONDS_MAX)
+        until = max(now, self._begun_until)
         due = await self._store.view(
-            lambda reader: reader.select(PARTS, Query(by="due", below=now, limit=ATTEMPTS_PER_STEP))
+            lambda reader: reader.select(PARTS, Query(by="due", below=until, limit=ATTEMPTS_PER_STEP))
         )
+        if len(due) < ATTEMPTS_PER_STEP:
+            self._begun_until = now
         if not due:
             return []
 
         async def work(transaction: Transaction) -> _Turn:
             turn = _Turn(self, transaction, now)
-            await turn.take_up([part.saga_id for part in due])
+            await turn.take_up([part.saga_id for part in due], until)
             await turn.carry_out()
             await turn.save()
             return turn
@@ -219,23 +247,28 @@ class _Turn:
                 begun.append(message.saga_id)
         return begun
 
-    async def take_up(self, saga_ids: Sequence[str]) -> None:
-        """Take up the steps of these sagas that are due again."""
+    async def take_up(self, saga_ids: Sequence[str], until: datetime) -> None:
+        """Take up the steps of these sagas that are due now, or were under way for the first time and due by then."""
         self._parts = await self._tx.load(PARTS, saga_ids)
         for part in self._parts.values():
             for name, step in part.steps.items():
-                if step.pending and not step.stuck and step.due is not None and step.due <= self._now:
+                bound = until if step.error is None else self._now
+                if step.pending and not step.stuck and step.due is not None and step.due < bound:
                     self._todo.append((part.saga_id, again(self._its.shares[part.definition], part, name)))
 
     async def settle(
         self, action: OutsideAction[msgspec.Struct], asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]
     ) -> None:
-        """Put the replies of the other system on record, where the step still waits for them."""
+        """Put the replies of the other system on record, once for each step that still waits for one."""
         self._parts = await self._tx.load(PARTS, {ask.saga_id for ask in asks})
-        open_ = [(ask, reply) for ask, reply in zip(asks, replies, strict=True) if self._awaits(ask, reply)]
-        if open_:
-            said = await action.settle(self._tx, [a for a, _ in open_], [r for _, r in open_])
-            self._conclude([a for a, _ in open_], said)
+        awaited = {
+            (ask.saga_id, ask.step): (ask, reply)
+            for ask, reply in zip(asks, replies, strict=True)
+            if self._awaits(ask, reply)
+        }
+        if awaited:
+            asks, replies = zip(*awaited.values(), strict=True)
+            self._conclude(asks, await action.settle(self._tx, asks, replies))
 
     def _awaits(self, ask: Ask[msgspec.Struct], reply: Reply) -> bool:
         """Tell whether the step waits for this reply; a late one may belong to the action of which the undo is pending.

@@ -14,6 +14,7 @@ from sagakit.core.messages import Message
 from sagakit.ports import Clock, Log, Store, Transaction
 from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.expiry import ParkingExpiry
+from sagakit.runtime.housekeeping import Housekeeping
 from sagakit.runtime.http.app import Application, Requests, build_app
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
@@ -29,6 +30,7 @@ RELAY_WAIT_SECONDS = 0.5
 DUE_WAIT_SECONDS = 0.1
 """How late a retry can be when nothing else wakes the participant."""
 EXPIRY_WAIT_SECONDS = 5.0
+HOUSEKEEPING_WAIT_SECONDS = 3600.0
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Service:
         bell = Bell(RELAY_WAIT_SECONDS)
         self.store.on_commit(bell.ring)
         self.add(Relay(self.name, self.store, self.log), bell)
+        self.add(Housekeeping(self.name, self.store, self.log, self.clock), Bell(HOUSEKEEPING_WAIT_SECONDS))
 
     def add(self, steps: Steps, bell: Bell) -> Loop:
         """Run one more loop, which `bell` wakes."""
