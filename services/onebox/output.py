@@ -116,8 +116,9 @@ class Output:
         self._out.print(table_of(records, columns))
 
     def say(self, text: str) -> None:
-        """Print words that belong to the answer, exactly as they are."""
+        """Print words that belong to the answer, exactly as they are, and at once."""
         self.line(text)
+        sys.stdout.flush()
 
     def line(self, text: str) -> None:
         """Print one line, or several, for a machine."""

@@ -1,10 +1,9 @@
 """How a command runs: the shop is opened, the work is done, and what goes wrong becomes two lines and an exit code."""
 
-import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -19,7 +18,18 @@ Work = Callable[["Shop", Output], Awaitable[None]]
 
 def run(work: Work, output: Format = Format.TABLE) -> None:
     """Do a command's work against the shop that the environment names."""
-    guarded(lambda: asyncio.run(_with_shop(work, Output(output))))
+    start(lambda: _with_shop(work, Output(output)))
+
+
+def start(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do the work in an event loop of its own; a failure is reported and becomes the exit code."""
+
+    def in_a_loop() -> None:
+        import asyncio
+
+        asyncio.run(work())
+
+    guarded(in_a_loop)
 
 
 def guarded(work: Callable[[], None]) -> None:

@@ -1,6 +1,5 @@
 """The demonstration: ten orders on this machine, from the first to the audit."""
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from onebox.commands.options import OutputOption
 from onebox.errors import AnswerIsNo
 from onebox.output import Column, Format, Output
-from onebox.session import guarded
+from onebox.session import start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,7 @@ def demo(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Place ten orders in both modes, watch their sagas end, and audit the books; needs nothing else to run."""
-    guarded(lambda: asyncio.run(run_demo(Output(output), seed, stay=stay)))
+    start(lambda: run_demo(Output(output), seed, stay=stay))
 
 
 async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
@@ -85,6 +84,8 @@ async def watch(
 
     Returns them, and how many seconds after the beginning the first one had ended.
     """
+    import asyncio
+
     from onebox.answers import Order, SagaLine
 
     first: float | None = None

@@ -1,6 +1,5 @@
 """Running the shop on this machine for development; what happened is kept until the next start."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onebox.output import Output
-from onebox.session import guarded
+from onebox.session import start
 
 if TYPE_CHECKING:
     from onebox.layout import Layout
@@ -27,7 +26,7 @@ def dev(
     empty: Annotated[bool, typer.Option("--empty", help="Put no stock on the shelves.")] = False,
 ) -> None:
     """Run every service on this machine until Ctrl-C."""
-    guarded(lambda: asyncio.run(run_dev(Output(), data_dir, processes, fresh=fresh, empty=empty)))
+    start(lambda: run_dev(Output(), data_dir, processes, fresh=fresh, empty=empty))
 
 
 async def run_dev(out: Output, data_dir: Path | None, processes: int, *, fresh: bool, empty: bool) -> None:

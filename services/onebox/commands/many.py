@@ -1,6 +1,5 @@
 """Steering many sagas: batch jobs, which the order service works through at a rate, also after a restart."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -127,6 +126,8 @@ async def stop_batch(shop: "Shop", out: Output, batch_id: str) -> None:
 
 
 async def _watched(shop: "Shop", out: Output, batch_id: str) -> "BatchJobDetail":
+    import asyncio
+
     with out.progress(f"batch {batch_id}", None) as bar:
         while (job := await _batch(shop, batch_id)).state not in ENDED:
             bar(job.done + job.failed, job.total if job.state == "running" else None)

@@ -1,6 +1,5 @@
 """Placing orders: from flags or a file, one or many, waiting for their sagas or not."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,6 +114,8 @@ async def place(shop: "Shop", out: Output, orders: "Sequence[OrderBody]") -> "li
 
 async def ended(shop: "Shop", out: Output, orders: "Sequence[Order]") -> "list[Order]":
     """Return the orders as they are when none is pending any more."""
+    import asyncio
+
     known = {order.id: order for order in orders}
     pause = WAIT_SECONDS
     with out.progress("sagas ended", len(known)) as bar:
@@ -129,6 +130,8 @@ async def ended(shop: "Shop", out: Output, orders: "Sequence[Order]") -> "list[O
 
 async def _look(shop: "Shop", order_ids: "Sequence[str]") -> "list[Order]":
     """Return these orders as they stand, a few asked at once, so that no round takes the service for itself."""
+    import asyncio
+
     from onebox.answers import Order
     from onebox.client import path_of
 

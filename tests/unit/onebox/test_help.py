@@ -12,7 +12,17 @@ from onebox.errors import MEANINGS, ExitCode
 from onebox.reference import Command, commands, reference
 
 ROOT = Path(__file__).parents[3]
-SLOW = ("httpx", "rich.progress", "rich.live", "litestar", "uvicorn", "prometheus_client", "opentelemetry", "iso4217")
+SLOW = (
+    "httpx",
+    "asyncio",
+    "rich.progress",
+    "rich.live",
+    "litestar",
+    "uvicorn",
+    "prometheus_client",
+    "opentelemetry",
+    "iso4217",
+)
 """What a help needs not; together they take longer to import than the help may take to print."""
 COMMANDS = list(commands(app, "sagactl"))
 

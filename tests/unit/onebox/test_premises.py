@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from onebox import premises
 from onebox.errors import BadInput, Conflict
 from onebox.layout import SERVICES, Layout
 from onebox.premises import default_data_dir, environment_of, free_layout, held, require_ports, taken
@@ -59,15 +60,18 @@ def test_a_directory_that_cannot_be_is_bad_input(tmp_path: Path) -> None:
         pass
 
 
-def test_ports_that_somebody_has_are_named_and_others_found() -> None:
+def test_ports_that_somebody_has_are_named_and_others_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Offsets that no other test uses, since tests run beside each other.
+    free = [offset for offset in range(51_000, 61_000, 100) if not taken(Layout(offset))]
+    monkeypatch.setattr(premises, "OFFSETS", free)
     layout = free_layout()
-    assert not taken(layout)
+    assert layout.offset == free[0]
     port = layout.port("payment")
     with socket.create_server(("127.0.0.1", port)):
         assert taken(layout) == [port]
         with pytest.raises(Conflict, match=f"in use: {port}"):
             require_ports(layout)
-        assert free_layout().offset != layout.offset
+        assert free_layout().offset == free[1]
 
 
 def test_a_box_at_other_ports_says_how_to_find_it() -> None:
