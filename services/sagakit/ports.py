@@ -71,7 +71,9 @@ class Query:
     limit: int = 100
 
     def check(self, table: Table[Any]) -> None:
-        """Raise ValueError when no index of the table serves this query."""
+        """Raise ValueError when no index of the table serves this query, or there is nothing to be bounded."""
+        if self.by is None and (self.at_least is not None or self.below is not None):
+            raise ValueError(f"{table.name}: bounds need the attribute they bound, in `by`")
         names = self.where.keys() if self.by is None else {*self.where, self.by}
         for index in ((), *table.indexes, *table.unique):
             if names == set(index[: len(names)]) and self.by in (None, *index[len(names) - 1 : len(names)]):

@@ -7,11 +7,11 @@ from itertools import count
 from pathlib import Path
 
 from sagakit.adapters.sqlite.batches import NewBatch, Place, RecentBatches, batches, records
+from sagakit.adapters.sqlite.columns import microseconds
 from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous, WrongFileError
 from sagakit.adapters.sqlite.membership import LEASE_SECONDS, SqliteMembership
 from sagakit.adapters.sqlite.reading import Reading, Version
 from sagakit.adapters.sqlite.schema import LOG, LOG_VERSION, prepare
-from sagakit.adapters.sqlite.tables import microseconds
 from sagakit.adapters.sqlite.watch import Watch
 from sagakit.adapters.sqlite.writer import Writer
 from sagakit.core.partitioner import fair_shares

@@ -1,4 +1,4 @@
-"""How the records of a declared table become rows, and queries become SQL.
+"""How the records of a declared table become rows, and come back.
 
 A row holds the key, the indexed attributes each in a column of its own, and the record whole as JSON. Rows stand in the
 order of their writing (the key is a unique index beside them): random keys cost a third of what they cost as the
@@ -6,23 +6,21 @@ order of the rows. Statement texts are made once per table, so that the cache of
 """
 # ruff: noqa: S608 - names in SQL are identifiers, checked and quoted; values are always parameters
 
-import enum
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sagakit.ports import Query, Table
+from sagakit.adapters.sqlite.columns import as_column, quoted
+from sagakit.adapters.sqlite.queries import Queries
+from sagakit.ports import Table
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 NAME = re.compile(r"(?!kit_|sqlite_)[a-z][a-z0-9_]*")
 DOC = "record_json"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 encode = msgspec.json.Encoder().encode
 
 
@@ -51,7 +49,7 @@ class RowFormat(Generic[R]):
         self.update = f"UPDATE {self._name} SET {DOC}=? WHERE {self._key}=?"
         self.remove = f"DELETE FROM {self._name} WHERE {self._key}=?"
         self.load = f"SELECT {self._key}, {DOC} FROM {self._name} WHERE {self._key} IN "
-        self._texts: dict[Any, str] = {}
+        self.queries = Queries(table, DOC)
         self._attributes = attrgetter(table.key, *self.columns)
         self.key_of: Callable[[R], str] = attrgetter(table.key)
         self.indexed: Callable[[msgspec.Struct], Any] = attrgetter(*self.columns) if self.columns else _nothing
@@ -78,79 +76,15 @@ class RowFormat(Generic[R]):
         key_of = self.key_of
         return [(encode(record), key_of(record)) for record in records]
 
-    def select(self, query: Query) -> tuple[str, list[Any]]:
-        """Return the SQL of a query and its parameters."""
-        after, bounds = query.after, (query.at_least, query.below)
-        nulls = tuple((name, value is None) for name, value in query.where.items())
-        shape = (nulls, query.by, query.descending, bounds[0] is None, bounds[1] is None, after is None)
-        text = self._texts.get(shape)
-        if text is None:
-            text = self._texts[shape] = self._select_text(query)
-        parameters = [as_column(value) for value in (*query.where.values(), *bounds) if value is not None]
-        if after is not None:
-            value = as_column(after[0])
-            parameters += (after[1],) if query.by is None else (value, value, after[1])
-        parameters.append(query.limit)
-        return text, parameters
-
-    def count(self, where: Mapping[str, Any]) -> tuple[str, list[Any]]:
-        """Return the SQL that counts, and its parameters."""
-        Query(where).check(self.table)
-        parameters = [as_column(value) for value in where.values() if value is not None]
-        return f"SELECT count(*) FROM {self._name}{_conjunction(_equals(where))}", parameters
-
     def holder(self, index: tuple[str, ...]) -> str:
         """Return the SQL that finds another record with the values of a unique index."""
         terms = " AND ".join(f"{quoted(name)}=?" for name in index)
         return f"SELECT 1 FROM {self._name} WHERE {terms} AND {self._key}<>?"
 
-    def _select_text(self, query: Query) -> str:
-        query.check(self.table)
-        terms, key = _equals(query.where), self._key
-        sign = "<" if query.descending else ">"
-        if query.by is None:
-            order = f"{key} DESC" if query.descending else key
-            terms += [f"{key} {sign} ?"] if query.after is not None else []
-        else:
-            by = quoted(query.by)
-            order = f"{by} DESC, {key}" if query.descending else f"{by}, {key}"
-            terms.append(f"{by} IS NOT NULL")
-            terms += [f"{by} >= ?"] if query.at_least is not None else []
-            terms += [f"{by} < ?"] if query.below is not None else []
-            terms += [f"{by} {sign}= ? AND ({by} {sign} ? OR {key} > ?)"] if query.after is not None else []
-        return f"SELECT {DOC} FROM {self._name}{_conjunction(terms)} ORDER BY {order} LIMIT ?"
-
 
 def _nothing(record: msgspec.Struct) -> None:
     """Return what is indexed of a record of a table without indexes."""
     del record
-
-
-def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever an attribute may be
-    """Return an attribute's value as SQLite orders it: times as microseconds since 1970, words as text."""
-    if isinstance(value, datetime):
-        return microseconds(value)
-    if isinstance(value, enum.Enum):
-        return value.value
-    return value
-
-
-def microseconds(moment: datetime) -> int:
-    """Return the moment as microseconds since 1970 in UTC."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL writes it."""
-    return f'"{name}"'
-
-
-def _equals(where: Mapping[str, Any]) -> list[str]:
-    return [f"{quoted(name)} IS NULL" if value is None else f"{quoted(name)}=?" for name, value in where.items()]
-
-
-def _conjunction(terms: Sequence[str]) -> str:
-    return f" WHERE {' AND '.join(terms)}" if terms else ""
 
 
 def _conversions(record: type[msgspec.Struct], names: Sequence[str]) -> list[tuple[int, Callable[[Any], Any]]]:

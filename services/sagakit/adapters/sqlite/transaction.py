@@ -4,14 +4,15 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import msgspec
 from typing_extensions import override
 
+from sagakit.adapters.sqlite.columns import as_column, microseconds, moment
 from sagakit.adapters.sqlite.memory import Memory, Records
-from sagakit.adapters.sqlite.tables import EPOCH, RowFormat, as_column, microseconds
+from sagakit.adapters.sqlite.tables import RowFormat
 from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -40,10 +41,10 @@ class SqliteReader:
     async def select(self, table: Table[R], query: Query) -> list[R]:
         form = self._form(table)
         decode = form.decode
-        return [decode(doc) for (doc,) in self._execute(*form.select(query))]
+        return [decode(doc) for (doc,) in self._execute(*form.queries.select(query))]
 
     async def count(self, table: Table[R], where: Mapping[str, Any]) -> int:
-        (number,) = self._execute(*self._form(table).count(where)).fetchone()
+        (number,) = self._execute(*self._form(table).queries.count(where)).fetchone()
         return int(number)
 
     async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
@@ -202,11 +203,6 @@ class SqliteTransaction(SqliteReader):
                 if None not in values and self._execute(form.holder(index), (*values, key)).fetchone():
                     return DuplicateError(index, key)
         raise AssertionError(f"{form.table.name}: SQLite refused a record, but no unique index did")
-
-
-def moment(time: int) -> datetime:
-    """Return the aware moment of so many microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=time)
 
 
 def in_chunks(keys: list[str]) -> list[tuple[list[str], str]]:

@@ -1,7 +1,7 @@
 """Records: saved, loaded, selected, refused."""
-# ruff: noqa: PLR2004 - a contract speaks in examples, and examples are numbers
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta, timezone
 
 import msgspec
@@ -202,26 +202,39 @@ class RecordsContract:
         assert await keys(store, Query(by="size", limit=2)) == ["0", "1"]
 
     @pytest.mark.parametrize("descending", [False, True])
-    @pytest.mark.parametrize("by", [None, "size", "due"])
-    async def test_pages_hold_every_record_once(
-        self, open_store: OpenStore, by: str | None, *, descending: bool
-    ) -> None:
-        store = open_store()
+    @pytest.mark.parametrize(
+        "query", [Query(), Query(by="size"), Query(by="due"), Query(by="size", at_least=1, below=4)], ids=repr
+    )
+    async def test_pages_hold_every_record_once(self, open_store: OpenStore, query: Query, *, descending: bool) -> None:
+        store, query = open_store(), replace(query, descending=descending)
         await save(store, *(Thing(f"{n:02}", size=n // 4, due=minutes(n // 3)) for n in range(20)))
-        everything = await keys(store, Query(by=by, descending=descending))
         paged: list[str] = []
         after = None
         while page := await store.view(
-            lambda reader: reader.select(THINGS, Query(by=by, descending=descending, after=after, limit=3))  # noqa: B023
+            lambda reader: reader.select(THINGS, replace(query, after=after, limit=3))  # noqa: B023
         ):
             paged += [thing.key for thing in page]
-            after = (getattr(page[-1], by) if by else None, page[-1].key)
-        assert paged == everything
-        assert len(paged) == 20
+            after = (getattr(page[-1], query.by) if query.by else None, page[-1].key)
+        assert paged == await keys(store, query)
+        assert len(paged) == (20 if query.below is None else 12)
+
+    async def test_a_page_stays_within_the_bounds_wherever_it_begins(self, open_store: OpenStore) -> None:
+        store = open_store()
+        await save(store, *(Thing(f"{n:02}", size=n // 2) for n in range(10)))
+        bounded = Query(by="size", at_least=1, below=3)
+        assert await keys(store, replace(bounded, after=(0, "99"))) == ["02", "03", "04", "05"]
+        assert await keys(store, replace(bounded, after=(9, "99"))) == []
+        assert await keys(store, replace(bounded, after=(9, "99"), descending=True)) == ["04", "05", "02", "03"]
+        assert await keys(store, replace(bounded, after=(0, "99"), descending=True)) == []
 
     async def test_a_query_that_no_index_serves_is_refused(self, open_store: OpenStore) -> None:
         store = open_store()
-        for query in (Query(by="share"), Query(where={"size": 1}, by="colour"), Query(where={"parts": 1})):
+        for query in (
+            Query(by="share"),
+            Query(where={"size": 1}, by="colour"),
+            Query(where={"parts": 1}),
+            Query(below=1),
+        ):
             with pytest.raises(ValueError, match="things"):
                 await keys(store, query)
         with pytest.raises(ValueError, match="things"):
