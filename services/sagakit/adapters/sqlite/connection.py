@@ -1,6 +1,7 @@
 """How a file is opened, and what its errors mean to us."""
 
 import sqlite3
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ CHECKPOINT_PAGES = 8_000
 WAL_BYTES_MAX = 64_000_000
 BUSY_SECONDS = 5.0
 """How long the lock of another process is waited for."""
+BUSY_PAUSE_SECONDS = 0.01
 
 
 class WrongFileError(Exception):
@@ -33,7 +35,7 @@ class DatabaseFile:
     def open_writer(self, *, patient: bool = True) -> sqlite3.Connection:
         """Return a connection that writes, in WAL mode; a patient one waits for a lock that another process holds."""
         connection = self._open(self.busy_seconds if patient else 0.0)
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        mode = _write_ahead(connection, self.busy_seconds)
         if mode != "wal":
             connection.close()
             raise WrongFileError(f"{self.path}: no write-ahead log is possible there; put the file on a local disk")
@@ -63,6 +65,23 @@ class DatabaseFile:
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, seconds: float) -> str:
+    """Ask for WAL mode and return the mode in force.
+
+    Of two processes that ask this of a new file at once SQLite refuses one without waiting, to avoid a deadlock.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > end:
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return str(mode)
 
 
 def is_busy(error: sqlite3.Error) -> bool:
