@@ -13,8 +13,8 @@ import pytest
 
 from sagakit.adapters.sqlite import SqliteLog
 from sagakit.ports import Draft, LogUnavailableError
-from sagakit.testing.contracts.publication import LONG_SECONDS, beginnings, everything, texts
 from sagakit.testing.contracts.things import draft
+from sagakit.testing.contracts.world import LONG_SECONDS, beginnings, everything, texts
 
 PUBLISHES = """
 import asyncio, sys

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from sagakit.adapters.sqlite.batches import NewBatch, Place, RecentBatches, batches, records
+from sagakit.adapters.sqlite.appending import append, prune
+from sagakit.adapters.sqlite.batches import Place, RecentBatches, batches, records
 from sagakit.adapters.sqlite.columns import microseconds
 from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous, WrongFileError
 from sagakit.adapters.sqlite.membership import LEASE_SECONDS, SqliteMembership
@@ -70,7 +71,7 @@ class SqliteLog:
         keyless = next(self._turn) % self._partitions
         new = batches(drafts, self._partitions, lambda: keyless)
         at = microseconds(self._now())
-        await self._writer.write(lambda connection: _append(connection, new, at))
+        await self._writer.write(lambda connection: append(connection, new, at))
 
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
         heads = self._refreshed_heads()
@@ -118,7 +119,7 @@ class SqliteLog:
     async def prune(self, topic: str, older_than: datetime) -> int:
         before = microseconds(older_than)
         return await self._writer.write(
-            lambda connection: sum(_prune(connection, (topic, p), before) for p in range(self._partitions))
+            lambda connection: sum(prune(connection, (topic, p), before) for p in range(self._partitions))
         )
 
     def committed(self) -> None:
@@ -183,34 +184,3 @@ class SqliteLog:
             connection.execute("COMMIT")
         finally:
             connection.close()
-
-
-def _append(connection: sqlite3.Connection, new: Iterable[NewBatch], at: int) -> None:
-    for batch in new:
-        (end,) = connection.execute(
-            "INSERT INTO kit_heads VALUES (?, ?, 0, ?)"
-            " ON CONFLICT DO UPDATE SET next_offset=next_offset+excluded.next_offset RETURNING next_offset",
-            (batch.topic, batch.partition, batch.size),
-        ).fetchone()
-        connection.execute(
-            "INSERT INTO kit_batches (topic, partition, first_offset, next_offset, at, records)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (batch.topic, batch.partition, end - batch.size, end, at, batch.records),
-        )
-
-
-def _prune(connection: sqlite3.Connection, place: Place, before: int) -> int:
-    """Drop the batches older than that, up to the first that is not."""
-    row = connection.execute(
-        "SELECT first_offset, next_offset FROM kit_heads WHERE topic=? AND partition=?", place
-    ).fetchone()
-    if row is None:
-        return 0
-    first, end = row
-    (kept,) = connection.execute(
-        "SELECT coalesce(min(first_offset), ?) FROM kit_batches WHERE topic=? AND partition=? AND at>=?",
-        (end, *place, before),
-    ).fetchone()
-    connection.execute("DELETE FROM kit_batches WHERE topic=? AND partition=? AND next_offset<=?", (*place, kept))
-    connection.execute("UPDATE kit_heads SET first_offset=? WHERE topic=? AND partition=?", (kept, *place))
-    return int(kept - first)

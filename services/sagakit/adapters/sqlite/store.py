@@ -11,10 +11,11 @@ from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synch
 from sagakit.adapters.sqlite.declared import declare
 from sagakit.adapters.sqlite.memory import Memory
 from sagakit.adapters.sqlite.outbox import Outbox
+from sagakit.adapters.sqlite.reader import SqliteReader
 from sagakit.adapters.sqlite.reading import Reading
 from sagakit.adapters.sqlite.schema import STORE, STORE_VERSION, prepare
 from sagakit.adapters.sqlite.tables import RowFormat
-from sagakit.adapters.sqlite.transaction import SqliteReader, SqliteTransaction
+from sagakit.adapters.sqlite.transaction import SqliteTransaction
 from sagakit.adapters.sqlite.writer import Writer
 from sagakit.ports import OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
 

@@ -1,4 +1,4 @@
-"""Reading and writing within one transaction. Every method ends without waiting, although the port lets it wait."""
+"""Writing within one transaction. Every method ends without waiting, although the port lets it wait."""
 # ruff: noqa: S608 - only our own words go into SQL; values are always parameters
 
 import sqlite3
@@ -10,58 +10,13 @@ from typing import Any, TypeVar, cast
 import msgspec
 from typing_extensions import override
 
-from sagakit.adapters.sqlite.columns import as_column, microseconds, moment
+from sagakit.adapters.sqlite.columns import as_column, microseconds
 from sagakit.adapters.sqlite.memory import Memory, Records
+from sagakit.adapters.sqlite.reader import SqliteReader, in_chunks
 from sagakit.adapters.sqlite.tables import RowFormat
-from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact, StreamMovedError, Table
+from sagakit.ports import Draft, DuplicateError, FencedError, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
-
-PARAMETERS_MAX = 500
-
-
-class SqliteReader:
-    """Reads by one connection that is within a transaction."""
-
-    def __init__(self, connection: sqlite3.Connection, formats: Mapping[str, RowFormat[Any]]) -> None:
-        """Read the tables of these formats."""
-        self._connection = connection
-        self._execute = connection.execute
-        self._formats = formats
-
-    async def load(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
-        form = self._form(table)
-        decode = form.decode
-        found: dict[str, R] = {}
-        for chunk, marks in in_chunks(list(keys)):
-            for key, doc in self._execute(form.load + marks, chunk):
-                found[key] = decode(doc)
-        return found
-
-    async def select(self, table: Table[R], query: Query) -> list[R]:
-        form = self._form(table)
-        decode = form.decode
-        return [decode(doc) for (doc,) in self._execute(*form.queries.select(query))]
-
-    async def count(self, table: Table[R], where: Mapping[str, Any]) -> int:
-        (number,) = self._execute(*self._form(table).queries.count(where)).fetchone()
-        return int(number)
-
-    async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
-        rows = self._execute(
-            "SELECT version, at, body FROM kit_facts WHERE stream=? AND version>? ORDER BY version", (stream, after)
-        )
-        return [StoredFact(stream, version, moment(at), msgspec.Raw(body)) for version, at, body in rows]
-
-    async def progress(self, group: str) -> dict[tuple[str, int], int]:
-        rows = self._execute("SELECT topic, partition, next_offset FROM kit_progress WHERE consumer=?", (group,))
-        return {(topic, partition): next_offset for topic, partition, next_offset in rows}
-
-    def _form(self, table: Table[R]) -> RowFormat[R]:
-        form = self._formats.get(table.name)
-        if form is None:
-            raise LookupError(f"{table.name}: the store was not opened with this table")
-        return form
 
 
 class SqliteTransaction(SqliteReader):
@@ -203,17 +158,3 @@ class SqliteTransaction(SqliteReader):
                 if None not in values and self._execute(form.holder(index), (*values, key)).fetchone():
                     return DuplicateError(index, key)
         raise AssertionError(f"{form.table.name}: SQLite refused a record, but no unique index did")
-
-
-def in_chunks(keys: list[str]) -> list[tuple[list[str], str]]:
-    """Return the keys in groups, each with its `(?,?,…)`; few different texts, by repeating the last key."""
-    chunks = []
-    for start in range(0, len(keys), PARAMETERS_MAX):
-        chunk = keys[start : start + PARAMETERS_MAX]
-        size = 1 << (len(chunk) - 1).bit_length()
-        chunk += [chunk[-1]] * (size - len(chunk))
-        chunks.append((chunk, _MARKS[size]))
-    return chunks
-
-
-_MARKS = {1 << power: f"({','.join('?' * (1 << power))})" for power in range(10)}
