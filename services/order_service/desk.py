@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
@@ -26,8 +25,7 @@ ORDERS = Table("orders", OrderView, "order_id", (("status", "created_at"), ("use
 _decode_request = msgspec.json.Decoder(OrderRequest).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """One order to place: its id, how it opens, and the message it came by, if it did.
 
     `chosen` tells that somebody else chose the id, so that it may be in use as another saga's correlation id.
@@ -39,16 +37,14 @@ class Placement:
     chosen: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """The order stands; `replayed` when it was placed before under the same id."""
 
     order: OrderView
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """The id or the correlation id belongs to another order; `field` says which."""
 
     field: str

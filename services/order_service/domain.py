@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -75,8 +74,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True):
     """An order that keeps every rule: the fact its saga begins with, and its row in the read model."""
 
     fact: SagaStarted

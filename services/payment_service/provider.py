@@ -16,8 +16,7 @@ from shop_contracts.luck import lucky
 from shop_contracts.money import DEFAULT_CURRENCY, to_major
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """Take so much from a user. `key` makes it happen once, however often it is asked."""
 
     key: str
@@ -27,31 +26,27 @@ class Charge:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Repayment:
+class Repayment(msgspec.Struct, frozen=True):
     """Give back what the charge with that key took."""
 
     key: str
     charge_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
+class Approved(msgspec.Struct, frozen=True):
     """The money moved."""
 
     transaction_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """The provider refuses, definitely."""
 
     code: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(msgspec.Struct, frozen=True):
     """Whether the money moved is unknown."""
 
     error: str
@@ -154,7 +149,9 @@ class Bank:
 
     async def set_limit(self, user_id: str, limit_minor: int) -> None:
         """Set the most that one payment of this user may take."""
+        failpoint("bank.before_commit")
         await self._store.transact(lambda tx: tx.save(ACCOUNTS, [Account(user_id, limit_minor)]))
+        failpoint("bank.after_commit")
 
     async def _answer(self, work, keys: Iterable[str]) -> list[Result]:  # type: ignore[no-untyped-def] # noqa: ANN001
         keys = list(keys)

@@ -6,7 +6,6 @@ of it works within a transaction that the caller opened.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -77,8 +76,7 @@ class Speech(Protocol):
         """Return the data of a command, made from the saga's input."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What one saga went through in this transaction: its state before and after, and the facts between."""
 
     before: SagaState
