@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.adapters.sqlite.connection import WrongFileError
+from sagakit.adapters.sqlite import SqliteLog, SqliteStore, WrongFileError
 from sagakit.ports import DuplicateError, LogUnavailableError, Query, Store, StoreUnavailableError, Table
 from sagakit.testing.contracts.things import OTHERS, THINGS, Other, Thing
 

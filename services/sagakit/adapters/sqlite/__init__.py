@@ -4,7 +4,8 @@ Here belong SQL, files, the threads that wait for the disk, and the translation 
 a message means does not.
 """
 
+from sagakit.adapters.sqlite.connection import WrongFileError
 from sagakit.adapters.sqlite.log import SqliteLog
 from sagakit.adapters.sqlite.store import SqliteStore
 
-__all__ = ["SqliteLog", "SqliteStore"]
+__all__ = ["SqliteLog", "SqliteStore", "WrongFileError"]
