@@ -8,6 +8,7 @@ from order_service.inputs import BatchAsked, BatchFilter, BatchJobList, BatchJob
 from sagakit.core.facts import Phase, Verb
 from sagakit.ports import Clock, Reader, Store
 from sagakit.runtime.batches import BATCHES, Batch, Failure, begin, failures, stop
+from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.problems import ProblemError, invalid, not_found
 from sagakit.runtime.http.routes import Call, Reply, Route, Shape
 from sagakit.runtime.ids import TimeOrderedIds
@@ -147,7 +148,9 @@ class BatchRoutes:
             wanted=wanted,
         )
         ids = None if asked.filter.ids is None else tuple(asked.filter.ids)
+        failpoint("http.before_commit")
         begun = await self.store.transact(lambda transaction: begin(transaction, batch, ids))
+        failpoint("http.after_commit")
         return Reply(202, _job(begun), {"Location": f"/batches/{begun.batch_id}"})
 
     async def list_batches(self, call: Call[BatchJobList, None]) -> BatchJobs:
@@ -182,7 +185,9 @@ class BatchRoutes:
     async def stop_batch(self, call: Call[BatchJobStop, None]) -> BatchJob:
         """Stop a job; one that has ended stays as it is."""
         now, batch_id = self.clock.now(), call.params.batch_id
+        failpoint("http.before_commit")
         batch = await self.store.transact(lambda transaction: stop(transaction, batch_id, now))
+        failpoint("http.after_commit")
         if batch is None:
             raise _no_batch(batch_id)
         return _job(batch)

@@ -9,13 +9,13 @@ from order_service.domain import OrderRequest
 from order_service.inputs import BatchResults, OrderBatch, OrderList, OrderPath, OrderVerb, Placing, Why
 from order_service.intake import BATCH_BYTES_MAX, Intake
 from order_service.order_events import OrderEvents, events_of
-from order_service.order_queries import order_detail, order_facts, page_of_orders
-from order_service.order_shapes import OrderDetail, Orders, row_of
+from order_service.order_queries import order_detail, order_facts, ordered_items, page_of_orders
+from order_service.order_shapes import OrderDetail, Orders, listed
 from order_service.replay import Replay, replay
 from order_service.saga_shapes import VerbDone
 from order_service.verbs import Verbs
 from sagakit.core.facts import Verb
-from sagakit.ports import Clock, Store
+from sagakit.ports import Clock, Reader, Store
 from sagakit.runtime.http.problems import ProblemError, invalid, not_found
 from sagakit.runtime.http.routes import Call, Handler, Nothing, Reply, Route
 from sagakit.runtime.paging import InvalidCursorError
@@ -91,13 +91,17 @@ class OrderRoutes:
     async def list_orders(self, call: Call[OrderList, None]) -> Orders:
         """List rows of the read model."""
         params, now = call.params, self.clock.now()
+
+        async def look(reader: Reader) -> Orders:
+            page = await page_of_orders(reader, params.status, params.user_id, params.cursor, params.limit)
+            items = await ordered_items(reader, page.records)
+            orders = [listed(order, its) for order, its in zip(page.records, items, strict=True)]
+            return Orders(orders=orders, next_cursor=page.next_cursor, as_of=now)
+
         try:
-            page = await self.store.view(
-                lambda reader: page_of_orders(reader, params.status, params.user_id, params.cursor, params.limit)
-            )
+            return await self.store.view(look)
         except InvalidCursorError as error:
             raise invalid("cursor", str(error)) from None
-        return Orders(orders=[row_of(order) for order in page.records], next_cursor=page.next_cursor, as_of=now)
 
     async def get_order(self, call: Call[OrderPath, None]) -> OrderDetail:
         """Fold the order from its facts: what was written is read."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -36,10 +36,16 @@ class OrderRow(Shape, frozen=True, kw_only=True):
     version: int
 
 
+class ListedOrder(OrderRow, frozen=True, kw_only=True):
+    """An order in a list, with what was ordered."""
+
+    items: list[m.Item]
+
+
 class Orders(Shape, frozen=True, kw_only=True):
     """One page of orders, the newest first."""
 
-    orders: list[OrderRow]
+    orders: list[ListedOrder]
     next_cursor: str | None
     as_of: datetime
 
@@ -89,21 +95,30 @@ class OrderDetail(OrderRow, frozen=True, kw_only=True):
 
 
 def row_of(order: OrderView) -> OrderRow:
-    """Return the order as a row of a list."""
-    return OrderRow(
-        id=order.order_id,
-        saga_id=order.order_id,
-        user_id=order.user_id,
-        status=cast("Status", order.status),
-        total=to_major(order.total_minor, order.currency),
-        currency=order.currency,
-        cancellation_reason=order.cancellation_reason,
-        correlation_id=order.correlation_id,
-        mode=order.mode,
-        created_at=order.created_at,
-        ended_at=order.ended_at,
-        version=order.version,
-    )
+    """Return the order as it stands in the read model."""
+    return OrderRow(**_row(order))
+
+
+def listed(order: OrderView, items: list[m.Item]) -> ListedOrder:
+    """Return the order as an entry of a list."""
+    return ListedOrder(**_row(order), items=items)
+
+
+def _row(order: OrderView) -> dict[str, Any]:
+    return {
+        "id": order.order_id,
+        "saga_id": order.order_id,
+        "user_id": order.user_id,
+        "status": order.status,
+        "total": to_major(order.total_minor, order.currency),
+        "currency": order.currency,
+        "cancellation_reason": order.cancellation_reason,
+        "correlation_id": order.correlation_id,
+        "mode": order.mode,
+        "created_at": order.created_at,
+        "ended_at": order.ended_at,
+        "version": order.version,
+    }
 
 
 def detail_of(state: SagaState, facts: Sequence[AnyFact], as_of: datetime) -> OrderDetail:
