@@ -343,13 +343,16 @@ class Turn:
         self._facts.setdefault(saga_id, []).extend(facts)
         for fact in facts:
             state = evolve(saga, state, fact)
+            if isinstance(fact, Answer):
+                continue
             out = self._its.announce(saga, state, fact, cause)
             if out is not None:
                 self._out.append(draft(*out))
                 cause = cause if isinstance(fact, StepAsked) else out[1].id
             if isinstance(fact, SagaKilled):
                 self._out.append(self._cancelled(saga, state, fact))
-        self.states[saga_id] = replace(state, due_at=due_at(saga, state))
+        due = due_at(saga, state)
+        self.states[saga_id] = state if due == state.due_at else replace(state, due_at=due)
 
     async def save(self) -> list[Change]:
         """Write everything: facts, states, views, and what is to be said."""
