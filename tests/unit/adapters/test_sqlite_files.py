@@ -102,6 +102,14 @@ async def test_an_index_that_became_unique_is_made_anew(path: Path) -> None:
     await store.close()
 
 
+async def test_an_index_that_records_already_break_is_said(path: Path) -> None:
+    store = await reopened(None, path, BARE)
+    await store.transact(lambda transaction: transaction.save(BARE, [Thing("a", serial="1"), Thing("b", serial="1")]))
+    await store.close()
+    with pytest.raises(WrongFileError, match="things_has_one_serial: cannot be"):
+        SqliteStore(path, [THINGS])
+
+
 async def test_a_table_keeps_its_key(path: Path) -> None:
     store = await reopened(None, path, THINGS)
     await store.close()

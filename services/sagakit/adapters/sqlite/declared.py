@@ -27,8 +27,11 @@ def declare(connection: sqlite3.Connection, form: RowFormat[Any]) -> None:
     for index, _ in found.items() - indexes.items():
         connection.execute(f"DROP INDEX {quoted(index)}")
     _fit_columns(connection, form)
-    for _, sql in indexes.items() - found.items():
-        connection.execute(sql)
+    for index, sql in indexes.items() - found.items():
+        try:
+            connection.execute(sql)
+        except sqlite3.IntegrityError as error:
+            raise WrongFileError(f"{index}: cannot be, for records that are there share values; change them") from error
 
 
 def _fit_columns(connection: sqlite3.Connection, form: RowFormat[Any]) -> None:
@@ -46,7 +49,7 @@ def _fit_columns(connection: sqlite3.Connection, form: RowFormat[Any]) -> None:
         connection.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column)}")
     last, step = 0, f"SELECT rowid, {DOC} FROM {name} WHERE rowid>? ORDER BY rowid LIMIT {RECORDS_PER_STEP}"
     while missing and (rows := connection.execute(step, (last,)).fetchall()):
-        connection.executemany(form.upsert, form.rows(form.decode(document) for _, document in rows))
+        form.upsert.write(connection, form.rows(form.decode(document) for _, document in rows))
         last = rows[-1][0]
 
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from sagakit.adapters.sqlite.columns import as_column, quoted
+from sagakit.adapters.sqlite.insert import Insert
 from sagakit.adapters.sqlite.queries import Queries
 from sagakit.ports import Table
 
@@ -40,13 +41,14 @@ class RowFormat(Generic[R]):
         self.decode: Callable[[bytes], R] = msgspec.json.Decoder(table.record).decode
         names = ", ".join(quoted(name) for name in (table.key, *self.columns, DOC))
         updates = ", ".join(f"{quoted(name)}=excluded.{quoted(name)}" for name in (*self.columns, DOC))
-        marks = ", ".join("?" * (len(self.columns) + 2))
         self._key = quoted(table.key)
         self._name = quoted(table.name)
-        self.upsert = (
-            f"INSERT INTO {self._name} ({names}) VALUES ({marks}) ON CONFLICT({self._key}) DO UPDATE SET {updates}"
+        self.upsert = Insert(
+            f"{self._name} ({names})", len(self.columns) + 2, f"ON CONFLICT({self._key}) DO UPDATE SET {updates}"
         )
-        self.update = f"UPDATE {self._name} SET {DOC}=? WHERE {self._key}=?"
+        self.update = Insert(
+            f"{self._name} ({self._key}, {DOC})", 2, f"ON CONFLICT({self._key}) DO UPDATE SET {DOC}=excluded.{DOC}"
+        )
         self.remove = f"DELETE FROM {self._name} WHERE {self._key}=?"
         self.load = f"SELECT {self._key}, {DOC} FROM {self._name} WHERE {self._key} IN "
         self.queries = Queries(table, DOC)
@@ -56,7 +58,7 @@ class RowFormat(Generic[R]):
         self._conversions = _conversions(table.record, (table.key, *self.columns))
 
     def rows(self, records: Iterable[R]) -> list[Sequence[Any]]:
-        """Return the records as parameters of `upsert`."""
+        """Return the records as rows of `upsert`."""
         attributes, conversions = self._attributes, self._conversions
         if not self.columns:
             return [(attributes(record), encode(record)) for record in records]
@@ -71,10 +73,10 @@ class RowFormat(Generic[R]):
             rows.append(row)
         return rows
 
-    def documents(self, records: Iterable[R]) -> list[tuple[bytes, str]]:
-        """Return the records as parameters of `update`."""
+    def documents(self, records: Iterable[R]) -> list[tuple[str, bytes]]:
+        """Return the records as rows of `update`."""
         key_of = self.key_of
-        return [(encode(record), key_of(record)) for record in records]
+        return [(key_of(record), encode(record)) for record in records]
 
     def holder(self, index: tuple[str, ...]) -> str:
         """Return the SQL that finds another record with the values of a unique index."""

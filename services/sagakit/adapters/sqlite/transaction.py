@@ -11,12 +11,16 @@ import msgspec
 from typing_extensions import override
 
 from sagakit.adapters.sqlite.columns import as_column, microseconds
+from sagakit.adapters.sqlite.insert import Insert
 from sagakit.adapters.sqlite.memory import Memory, Records
 from sagakit.adapters.sqlite.reader import SqliteReader, in_chunks
 from sagakit.adapters.sqlite.tables import RowFormat
 from sagakit.ports import Draft, DuplicateError, FencedError, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+FACTS = Insert("kit_facts (stream, version, at, body)", 4)
+CLAIMS = Insert("kit_claims (message_id, at)", 2)
 
 
 class SqliteTransaction(SqliteReader):
@@ -59,12 +63,11 @@ class SqliteTransaction(SqliteReader):
     async def save(self, table: Table[R], records: Iterable[R]) -> None:
         form = self._form(table)
         changed, alike = self._sorted_by_what_changed(form, records)
-        try:
-            self._executemany(form.upsert, form.rows(changed))
-            self._executemany(form.update, form.documents(alike))
-        except sqlite3.IntegrityError as error:
-            self.refused = self._refusal(form, changed)
-            raise self.refused from error
+        if form.table.unique:
+            self._save_each(form, changed)
+        else:
+            form.upsert.write(self._connection, form.rows(changed))
+            form.update.write(self._connection, form.documents(alike))
         saved, key_of = self.saved[table.name], form.key_of
         for record in (*changed, *alike):
             saved[key_of(record)] = record
@@ -73,6 +76,13 @@ class SqliteTransaction(SqliteReader):
         gone = list(keys)
         self._executemany(self._form(table).remove, [(key,) for key in gone])
         self.saved[table.name].update(dict.fromkeys(gone))
+
+    def _save_each(self, form: RowFormat[R], records: Sequence[R]) -> None:
+        try:
+            form.upsert.write_each(self._connection, form.rows(records))
+        except sqlite3.IntegrityError as error:
+            self.refused = self._refusal(form, records)
+            raise self.refused from error
 
     def _sorted_by_what_changed(self, form: RowFormat[R], records: Iterable[R]) -> tuple[list[R], list[R]]:
         """Return the records that are new or whose indexed attributes changed, and those that need no index.
@@ -100,7 +110,7 @@ class SqliteTransaction(SqliteReader):
                 key for (key,) in self._execute(f"SELECT message_id FROM kit_claims WHERE message_id IN {marks}", chunk)
             )
         fresh = [key for key in ids if key not in known]
-        self._executemany("INSERT INTO kit_claims (message_id, at) VALUES (?, ?)", [(key, time) for key in fresh])
+        CLAIMS.write(self._connection, [(key, time) for key in fresh])
         return set(fresh)
 
     async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
@@ -146,7 +156,7 @@ class SqliteTransaction(SqliteReader):
 
     def _write_facts(self) -> None:
         if self._facts:
-            self._executemany("INSERT INTO kit_facts (stream, version, at, body) VALUES (?, ?, ?, ?)", self._facts)
+            FACTS.write(self._connection, self._facts)
             self._facts.clear()
 
     def _refusal(self, form: RowFormat[R], records: Sequence[R]) -> DuplicateError:
