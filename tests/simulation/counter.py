@@ -11,16 +11,21 @@ from payment_service.actions import PAYMENTS, Payments, barred
 from payment_service.domain import Payment
 from payment_service.provider import BANK_TABLES, Bank, BankSettings, Charge, NoAnswer, Operation, Repayment, Result
 from sagakit.adapters.memory import MemoryStore
+from sagakit.core.definition import Saga
 from sagakit.core.facts import StepStatus
 from sagakit.core.messages import Message, Mode
 from sagakit.runtime.participant import PARTS, Participant
 from sagakit.testing.simulation import VirtualClock
 from sagakit.testing.voice import Voice
 from shop_contracts.catalogue import SHOP
+from shop_contracts.order_saga import ORDER_SAGA
 
 T = TypeVar("T")
 
 ORDER = {"orderId": "saga-1", "userId": "ann", "items": [], "total": "9.99", "currency": "USD"}
+
+
+OLD = 2
 
 
 class Hold:
@@ -58,7 +63,7 @@ class Line:
 
 
 class Counter:
-    """Payment's share of one order saga, with its bank."""
+    """Payment's share of one order saga, with its bank. Instances 0 and 1 know its definition, `OLD` does not yet."""
 
     def __init__(self, mode: Mode = Mode.CHOREOGRAPHY) -> None:
         self.clock = VirtualClock(Random(1))
@@ -66,12 +71,12 @@ class Counter:
         self.bank_store = MemoryStore(BANK_TABLES)
         self.line = Line(Bank(self.bank_store, BankSettings(), self.clock))
         self.voice = Voice(HURRIED, mode=mode)
-        self.participants = [self._participant(), self._participant()]
+        self.participants = [self._participant(HURRIED), self._participant(HURRIED), self._participant(ORDER_SAGA)]
 
-    def hears(self, *messages: str | Message) -> None:
+    def hears(self, *messages: str | Message, instance: int = 0) -> None:
         said = [m if isinstance(m, Message) else self.voice.say(m, data=ORDER, at=self.clock.now()) for m in messages]
         said = [msgspec.structs.replace(m, deadline=None) for m in said]
-        participant = self.participants[0]
+        participant = self.participants[instance]
         finish(self.store.transact(lambda tx: participant.handle(tx, said, self.clock.now())))
         participant.committed()
 
@@ -102,10 +107,10 @@ class Counter:
         rows: dict[str, Operation] = self.bank_store.state.rows["operations"]
         return sum(operation.amount_minor for operation in rows.values() if operation.approved)
 
-    def _participant(self) -> Participant:
+    def _participant(self, saga: Saga) -> Participant:
         return Participant(
             "payment",
-            sagas=[HURRIED],
+            sagas=[saga],
             actions=Payments(self.line).actions(),
             barred=barred,
             contracts=SHOP,

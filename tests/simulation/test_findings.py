@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tests.simulation.counter import Counter, finish
+from tests.simulation.counter import OLD, Counter, finish
 
 from notification_service.listener import NOTIFICATIONS, Listener
 from sagakit.adapters.memory import MemoryStore
@@ -76,6 +76,29 @@ def test_a_call_that_is_to_be_made_twice_at_once_is_made_and_answered_once() -> 
     shop.steps()
     assert shop.said == ["StepStuck", "PaymentCompleted", "PaymentRefunded"]
     assert shop.moved_minor == 0
+
+
+def test_a_process_that_does_not_know_a_definition_leaves_its_retries_to_one_that_does() -> None:
+    shop = Counter()
+    shop.line.next = ["lost"]
+    shop.hears("OrderCreated")
+    shop.steps()
+    shop.passes(11)
+    shop.steps(instance=OLD)
+    assert shop.said == []
+    shop.steps()
+    assert shop.said == ["PaymentCompleted"]
+
+
+def test_what_an_old_process_parks_while_a_new_one_is_there_is_heard_by_the_new_one() -> None:
+    shop = Counter()
+    shop.steps()
+    shop.hears("OrderCreated", instance=OLD)
+    shop.steps()
+    assert shop.said == []
+    shop.passes(5)
+    shop.steps()
+    assert shop.said == ["PaymentCompleted"]
 
 
 def test_a_customer_is_told_once_how_her_order_ended_however_often_it_is_said() -> None:

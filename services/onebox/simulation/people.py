@@ -35,6 +35,7 @@ KILL_SHARE = 0.15
 REPAIR_SHARE = 0.2
 WISH_SECONDS_MAX = 20.0
 SWEEP_SHARE = 0.3
+SWEEPS_MAX = 4
 SWEEPS = (
     (Verb.CANCEL, Phase.PENDING),
     (Verb.SUSPEND, Phase.RUNNING),
@@ -106,7 +107,7 @@ class People:
                 self.waiting.append(Wishing(at + random.random() ** 2 * WISH_SECONDS_MAX, order_id, verb))
             if kills and random.random() < KILL_SHARE:
                 self.waiting.append(Wishing(at + random.random() * WISH_SECONDS_MAX, order_id, Verb.KILL))
-        if sweeps or random.random() < SWEEP_SHARE:
+        for _ in range(SWEEPS_MAX if sweeps else random.random() < SWEEP_SHARE):
             at = RUSH_SECONDS * (0.3 + random.random())
             self.waiting.append(Sweeping(at, *random.choice(SWEEPS)))
         self.waiting.sort(key=lambda want: want.at)

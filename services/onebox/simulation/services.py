@@ -36,6 +36,7 @@ HURRIED = replace(
 )
 """The order saga with time limits on its steps, and participants that give up soon: so that a person is needed."""
 DEFINITIONS = (ORDER_SAGA, HURRIED)
+LEARNING_SECONDS = 2.0
 
 ORDER_TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
 PAYMENT_TABLES = (PAYMENTS, PARTS, PARKED)
@@ -88,7 +89,7 @@ def payment(process: Process, provider: PaymentProvider) -> Sequence[Steps]:
         process,
         Participant(
             "payment",
-            sagas=DEFINITIONS,
+            sagas=[ORDER_SAGA],
             actions=actions,
             barred=payment_barred,
             contracts=SHOP,
@@ -104,7 +105,7 @@ def inventory(process: Process, success_rate: float, seed: int) -> Sequence[Step
         process,
         Participant(
             "inventory",
-            sagas=DEFINITIONS,
+            sagas=[ORDER_SAGA],
             actions=Inventory(success_rate, seed).actions(),
             barred=inventory_barred,
             contracts=SHOP,
@@ -120,7 +121,7 @@ def shipping(process: Process, success_rate: float, seed: int) -> Sequence[Steps
         process,
         Participant(
             "shipping",
-            sagas=DEFINITIONS,
+            sagas=[ORDER_SAGA],
             actions=Shipping(success_rate, seed).actions(),
             barred=shipping_barred,
             contracts=SHOP,
@@ -135,6 +136,27 @@ def notification(process: Process) -> Sequence[Steps]:
     return [_consumer(process, Listener()), Relay("notification", process.store, process.log)]
 
 
+@dataclass(slots=True)
+class Learning:
+    """A participant that hears of a new definition only after a while, as one does that is deployed late."""
+
+    participant: Participant
+    at: float
+    clock: VirtualClock
+
+    @property
+    def name(self) -> str:
+        """What it is called in the trace."""
+        return f"{self.participant.name} learning"
+
+    async def step(self) -> bool:
+        """Learn, when it is time."""
+        if self.clock.seconds < self.at or HURRIED.ref in self.participant.shares:
+            return False
+        self.participant.learn(HURRIED)
+        return True
+
+
 def operators(process: Process, people: People) -> Sequence[Steps]:
     """Return the people on call."""
     return [Seldom(Operator(people), 2.0, process.clock)]
@@ -145,6 +167,7 @@ def _taking_part(process: Process, participant: Participant) -> list[Steps]:
         _consumer(process, participant, first=participant.beginnings),
         Relay(participant.name, process.store, process.log),
         participant,
+        Learning(participant, process.born_at + LEARNING_SECONDS, process.clock),
         Seldom(ParkingExpiry(participant.name, process.store, process.clock), 5.0, process.clock),
     ]
 

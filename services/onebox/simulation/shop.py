@@ -25,7 +25,7 @@ from sagakit.testing.simulation.garbage import GARBAGE
 
 TURNS = 1000
 FAULTS = Faults()
-HOUR_TURNS = 200
+HOUR_TURNS = 500
 KILLING_SHARE = 0.2
 RULES: Sequence[Callable[[Books], Iterator[str]]] = (
     ends,
@@ -141,7 +141,10 @@ class Shop:
         self.audit()
 
     def _an_hour_passes(self) -> None:
-        """Let what was parked in vain be given up while things still go wrong."""
+        """Let what was parked in vain be given up while things go wrong; what is awaited must have come before."""
+        trouble = self.world.mishaps.faults
+        self.world.calm(self.done)
+        self.world.mishaps.faults = trouble
         self.world.clock.pass_by(PARKED_SECONDS_MAX)
         for _ in range(HOUR_TURNS):
             self.world.turn()

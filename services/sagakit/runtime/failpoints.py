@@ -57,9 +57,10 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
     if not wish:
         return
     name, _, number = wish.partition(":")
-    if name not in NAMES or not (number or "1").isdecimal():
-        raise ValueError(f"{VARIABLE}={wish}: expected name:number with one of {', '.join(NAMES)}")
-    ARMED[name] = kill_at(int(number or 1))
+    passes = number or "1"
+    if name not in NAMES or not passes.isdecimal() or int(passes) < 1:
+        raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(NAMES)}")
+    ARMED[name] = kill_at(int(passes))
 
 
 def kill_at(number: int) -> Callable[[], None]:

@@ -32,7 +32,7 @@ from sagakit.core.part import (
     put_off,
 )
 from sagakit.core.reactions import Share, share
-from sagakit.ports import Clock, Draft, Query, Store, Table, Transaction
+from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started
@@ -42,6 +42,8 @@ from sagakit.runtime.wire import draft
 CALL_SECONDS_MAX = 10
 """How long an outside call may be under way before somebody else may ask again (with the same idempotency key)."""
 ATTEMPTS_PER_STEP = 1000
+PARKED_LOOK_SECONDS = 5
+"""How often it is looked for messages that an older process parked, because it does not know their definition."""
 
 PARTS: Table[Part] = Table("parts", Part, "saga_id", (("due",),))
 
@@ -75,7 +77,7 @@ class Participant:
         self._fresh: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
-        self._learned: list[str] = []
+        self._look_at: datetime | None = None
         self._begun_until: datetime | None = None
         self.topics = frozenset({f"{name}.commands", SAGAS_EVENTS})
         self.beginnings: frozenset[str] = frozenset()
@@ -94,7 +96,7 @@ class Participant:
             text = f"{self.name} takes part in {saga.ref} but has no action for {', '.join(missing)}"
             raise ValueError(text)
         self.shares[saga.ref] = learned
-        self._learned.append(saga.ref)
+        self._look_at = None
         self._wanted |= learned.hears | learned.commands
         self.topics |= learned.topics
         self.beginnings |= {saga.initiator.events_topic} & learned.topics
@@ -122,9 +124,10 @@ class Participant:
 
     async def step(self) -> bool:
         """Carry out what is due: the outside calls just intended, then what is to be tried again."""
-        if self._learned:
-            await self._hear_parked(self._learned[-1])
-            self._learned.pop()
+        now = self.clock.now()
+        if self._look_at is None or now >= self._look_at:
+            await self._hear_parked()
+            self._look_at = now + timedelta(seconds=PARKED_LOOK_SECONDS)
         batch, self._fresh = self._fresh, []
         if not batch:
             batch = await self._due()
@@ -137,18 +140,24 @@ class Participant:
             await self._try(command, list(asks.values()))
         return True
 
-    async def _hear_parked(self, definition: str) -> None:
-        """Hear what was parked because this definition was not known then."""
+    async def _hear_parked(self) -> None:
+        """Hear what was parked by whoever did not know its definition: we before, or an older process beside us."""
+
+        async def look(reader: Reader) -> list[str]:
+            return [ref for ref in self.shares if await reader.count(PARKED, {"waits_for": ref})]
 
         async def work(transaction: Transaction) -> _Turn:
             turn = _Turn(self, transaction, self.clock.now())
-            await turn.hear(await release(transaction, "waits_for", [definition]))
+            await turn.hear(await release(transaction, "waits_for", found))
             await turn.carry_out()
             await turn.save()
             return turn
 
-        if await self._store.view(lambda reader: reader.count(PARKED, {"waits_for": definition})):
-            self._fresh += (await self._store.transact(work)).intended
+        if found := await self._store.view(look):
+            failpoint("due.before_commit")
+            turn = await self._store.transact(work)
+            failpoint("due.after_commit")
+            self._fresh += turn.intended
 
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
         """Return the outside calls that are due again; what is local and due is carried out on the way.
@@ -248,9 +257,12 @@ class _Turn:
         return begun
 
     async def take_up(self, saga_ids: Sequence[str], until: datetime) -> None:
-        """Take up the steps of these sagas that are due now, or were under way for the first time and due by then."""
+        """Take up the steps of these sagas that are due now, or were under way for the first time and due by then.
+
+        Those of a definition that is not known here are left to a process that knows it.
+        """
         self._parts = await self._tx.load(PARTS, saga_ids)
-        for part in self._parts.values():
+        for part in (part for part in self._parts.values() if part.definition in self._its.shares):
             for name, step in part.steps.items():
                 bound = until if step.error is None else self._now
                 if step.pending and not step.stuck and step.due is not None and step.due < bound:

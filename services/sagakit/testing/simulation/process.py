@@ -61,6 +61,7 @@ class Process:
     clock: Any
     actors: list[Actor] = field(default_factory=list)
     asleep_until: float = 0.0
+    born_at: float = 0.0
     alive: bool = True
     listens: dict[str, frozenset[str]] = field(default_factory=dict)
 

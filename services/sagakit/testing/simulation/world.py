@@ -25,7 +25,7 @@ LEAP_SHARE = 0.02
 LEAP_SECONDS_MAX = 2.0
 PICKS_PER_TURN = 4
 LEASE_SECONDS = 5.0
-FAVOURITE_RATE = 0.5
+FAVOURITE_RATE = 0.7
 FAVOURITE_STRIKES = 2
 PAUSE_SECONDS_MAX = 40.0
 DOWN_SECONDS_MAX = 5.0
@@ -97,6 +97,7 @@ class World:
         store = FaultyStore(host.store, self.mishaps, host.committed, host.progress)
         log = FaultyLog(self.log, self.mishaps, self.published)
         process = Process(host.service, str(host.born), store, log, self.clock, asleep_until=asleep_until)
+        process.born_at = self.clock.seconds
         host.born += 1
         host.processes.append(process)
         for steps in host.wire(process):
