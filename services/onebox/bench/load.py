@@ -12,6 +12,7 @@ from order_service.desk import ORDERS
 from sagakit.adapters.sqlite import SqliteStore
 
 BATCH = 500
+CLIENTS = 4
 STOCK_EACH = 1_000_000
 PRODUCTS = tuple(f"prod-{number}" for number in range(1, 11))
 SECONDS_MAX = 600.0
@@ -61,11 +62,16 @@ class Load:
         self.placed += len(numbers)
 
     async def all_at_once(self, count: int, in_flight_max: int) -> None:
-        """Place so many orders as fast as they are taken, with at most so many of them unfinished."""
-        for first in range(self.placed, self.placed + count, BATCH):
-            while await self.unfinished() > in_flight_max:  # noqa: ASYNC110 - the services do not tell us
-                await asyncio.sleep(0.02)
-            await self.batch(range(first, min(first + BATCH, first + count)))
+        """Place so many orders as fast as they are taken, by several clients, with at most so many unfinished."""
+        numbers = iter([*chunks(self.placed, self.placed + count, BATCH)])
+
+        async def client() -> None:
+            for numbered in numbers:
+                while await self.unfinished() > in_flight_max:  # noqa: ASYNC110 - the services do not tell us
+                    await asyncio.sleep(0.05)
+                await self.batch(numbered)
+
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
     async def unfinished(self) -> int:
         """Return how many sagas have not ended, read beside the service so that looking costs it nothing."""
@@ -81,10 +87,10 @@ class Load:
             await asyncio.sleep(0.05)
 
 
-def chunks(count: int, size: int) -> Iterator[range]:
-    """Return the numbers below `count` in runs of `size`."""
-    for first in range(0, count, size):
-        yield range(first, min(first + size, count))
+def chunks(first: int, end: int, size: int) -> Iterator[range]:
+    """Return the numbers from `first` to below `end` in runs of `size`."""
+    for start in range(first, end, size):
+        yield range(start, min(start + size, end))
 
 
 def percentile(values: list[float], share: float) -> float:

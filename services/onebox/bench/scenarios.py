@@ -26,7 +26,7 @@ DEMO = {"PAYMENT_SUCCESS_RATE": "0.7", "INVENTORY_SUCCESS_RATE": "0.8", "SHIPPIN
 ALL_SUCCEED = {"PAYMENT_SUCCESS_RATE": "1.0", "INVENTORY_SUCCESS_RATE": "1.0", "SHIPPING_SUCCESS_RATE": "1.0"}
 ALL_REFUSED = {**ALL_SUCCEED, "SHIPPING_SUCCESS_RATE": "0.0"}
 OFFSET = 31_000
-IN_FLIGHT_MAX = 10_000
+IN_FLIGHT_MAX = 6_000
 
 Lines = list[tuple[str, str, str]]
 """Figure, what was measured, what the issue asks for."""

@@ -10,7 +10,9 @@ from typing import Literal
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
 
 CACHED_STATEMENTS = 512
-CACHE_KIBIBYTES = 64_000
+CACHE_KIBIBYTES = 8_000
+"""Of a writer: the pages that are changed again and again; the operating system keeps the rest."""
+READER_CACHE_KIBIBYTES = 2_000
 CHECKPOINT_PAGES = 8_000
 """32 MB of 4 kB pages: a checkpoint costs two syncs, and a page that was changed often is written back once."""
 WAL_BYTES_MAX = 64_000_000
@@ -47,6 +49,7 @@ class DatabaseFile:
     def open_reader(self) -> sqlite3.Connection:
         """Return a connection that only reads; the file must exist and be in WAL mode already."""
         connection = self._open(self.busy_seconds)
+        connection.execute(f"PRAGMA cache_size=-{READER_CACHE_KIBIBYTES}")
         connection.execute("PRAGMA query_only=ON")
         return connection
 

@@ -7,12 +7,21 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 STREAMS_REMEMBERED_MAX = 20_000
-RECORDS_REMEMBERED_MAX = 10_000
+RECORDS_REMEMBERED_MAX = 3_000
 """Per table; about as many as sagas are under way when a machine is fully loaded. Twice that, and half is forgotten."""
+
+
+class Stream(NamedTuple):
+    """A stream by its number in the file (new ones lie together, whatever their names), and its last version."""
+
+    id: int
+    version: int
+
 
 Records = dict[str, dict[str, msgspec.Struct | None]]
 """By table name and key; None is a record that is not there."""
@@ -23,7 +32,7 @@ class Memory:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self.streams: dict[str, int] = {}
+        self.streams: dict[str, Stream] = {}
         self.records: Records = defaultdict(dict)
         self._data_version = -1
 
@@ -36,7 +45,7 @@ class Memory:
         if len(self.streams) > STREAMS_REMEMBERED_MAX:
             self.streams.clear()
 
-    def learn(self, streams: Mapping[str, int], records: Records) -> None:
+    def learn(self, streams: Mapping[str, Stream], records: Records) -> None:
         """Remember what a work has appended, saved and found missing; what was met first is forgotten first."""
         self.streams.update(streams)
         for table, saved in records.items():

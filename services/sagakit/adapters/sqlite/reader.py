@@ -44,7 +44,9 @@ class SqliteReader:
 
     async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
         rows = self._execute(
-            "SELECT version, at, body FROM kit_facts WHERE stream=? AND version>? ORDER BY version", (stream, after)
+            "SELECT version, at, body FROM kit_facts"
+            " WHERE stream_id=(SELECT id FROM kit_streams WHERE name=?) AND version>? ORDER BY version",
+            (stream, after),
         )
         return [StoredFact(stream, version, moment(at), msgspec.Raw(body)) for version, at, body in rows]
 

@@ -7,8 +7,9 @@ from sagakit.adapters.sqlite.connection import WrongFileError
 
 STORE_VERSION = 1
 STORE = """
-CREATE TABLE kit_facts (stream TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE UNIQUE INDEX kit_facts_by_version ON kit_facts (stream, version);
+CREATE TABLE kit_streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE kit_facts (stream_id INTEGER NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX kit_facts_by_version ON kit_facts (stream_id, version);
 CREATE TABLE kit_claims (place INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL);
 CREATE TABLE kit_progress (
     consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,

@@ -12,14 +12,15 @@ from typing_extensions import override
 
 from sagakit.adapters.sqlite.columns import as_column, microseconds
 from sagakit.adapters.sqlite.insert import Insert
-from sagakit.adapters.sqlite.memory import Memory, Records
+from sagakit.adapters.sqlite.memory import Memory, Records, Stream
 from sagakit.adapters.sqlite.reader import SqliteReader, in_chunks
 from sagakit.adapters.sqlite.tables import RowFormat
 from sagakit.ports import Draft, DuplicateError, FencedError, StoredFact, StreamMovedError, Table
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-FACTS = Insert("kit_facts (stream, version, at, body)", 4)
+FACTS = Insert("kit_facts (stream_id, version, at, body)", 4)
+STREAMS = Insert("kit_streams (id, name)", 2)
 CLAIMS = Insert("kit_claims (message_id, at)", 2)
 
 
@@ -32,8 +33,10 @@ class SqliteTransaction(SqliteReader):
         self._executemany = connection.executemany
         self._memory = memory
         self.saved: Records = defaultdict(dict)
-        self._facts: list[tuple[str, int, int, bytes]] = []
-        self.appended: dict[str, int] = {}
+        self._facts: list[tuple[int, int, int, bytes]] = []
+        self._begun: list[tuple[int, str]] = []
+        self._last_stream_id: int | None = None
+        self.appended: dict[str, Stream] = {}
         self.sent: list[Draft] = []
         self.refused: DuplicateError | None = None
 
@@ -114,13 +117,17 @@ class SqliteTransaction(SqliteReader):
         return set(fresh)
 
     async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
-        version = self._version(stream)
+        known = self._stream(stream)
+        version = known.version if known is not None else 0
         if version != expected:
             raise StreamMovedError(f"{stream}: expected version {expected}, found {version}")
+        if not facts:
+            return
+        stream_id = known.id if known is not None else self._begin_stream(stream)
         time = microseconds(at)
         for version, body in enumerate(facts, expected + 1):
-            self._facts.append((stream, version, time, bytes(body)))
-        self.appended[stream] = expected + len(facts)
+            self._facts.append((stream_id, version, time, bytes(body)))
+        self.appended[stream] = Stream(stream_id, expected + len(facts))
 
     @override
     async def read(self, stream: str, after: int = 0) -> list[StoredFact]:
@@ -146,15 +153,28 @@ class SqliteTransaction(SqliteReader):
             raise self.refused
         self._write_facts()
 
-    def _version(self, stream: str) -> int:
-        version = self.appended.get(stream) or self._memory.streams.get(stream)
-        if version is None:
-            (version,) = self._execute(
-                "SELECT coalesce(max(version), 0) FROM kit_facts WHERE stream=?", (stream,)
+    def _stream(self, name: str) -> Stream | None:
+        known = self.appended.get(name) or self._memory.streams.get(name)
+        if known is None:
+            row = self._execute(
+                "SELECT id, (SELECT max(version) FROM kit_facts WHERE stream_id=id) FROM kit_streams WHERE name=?",
+                (name,),
             ).fetchone()
-        return version
+            known = Stream(*row) if row else None
+        return known
+
+    def _begin_stream(self, name: str) -> int:
+        """Give a new stream the next number; nobody else does while this transaction has the file."""
+        if self._last_stream_id is None:
+            (self._last_stream_id,) = self._execute("SELECT coalesce(max(id), 0) FROM kit_streams").fetchone()
+        self._last_stream_id += 1
+        self._begun.append((self._last_stream_id, name))
+        return self._last_stream_id
 
     def _write_facts(self) -> None:
+        if self._begun:
+            STREAMS.write(self._connection, self._begun)
+            self._begun.clear()
         if self._facts:
             FACTS.write(self._connection, self._facts)
             self._facts.clear()
