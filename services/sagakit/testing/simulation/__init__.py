@@ -6,8 +6,9 @@ and what must be true of it in the end, does not: a shop brings its own wiring a
 
 from sagakit.testing.simulation.clock import VirtualClock
 from sagakit.testing.simulation.faults import NO_FAULTS, Faults
+from sagakit.testing.simulation.host import Host
 from sagakit.testing.simulation.process import Crash, Process, Steps
 from sagakit.testing.simulation.violation import Violation
-from sagakit.testing.simulation.world import Host, World
+from sagakit.testing.simulation.world import World
 
 __all__ = ["NO_FAULTS", "Crash", "Faults", "Host", "Process", "Steps", "Violation", "VirtualClock", "World"]

@@ -1,7 +1,6 @@
 """The world: databases and a log that last, processes that do not, and a scheduler that draws who goes on next."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any, TypeVar, cast
@@ -10,8 +9,10 @@ from sagakit.adapters.memory import MemoryLog, MemoryLogState, MemoryStore
 from sagakit.ports import Draft, LogUnavailableError, StoreUnavailableError, Table
 from sagakit.runtime import failpoints
 from sagakit.testing.simulation.clock import VirtualClock
+from sagakit.testing.simulation.fate import DOWN_SECONDS_MAX, PAUSE_SECONDS_MAX, befall
 from sagakit.testing.simulation.faults import NO_FAULTS, Faults
 from sagakit.testing.simulation.garbage import GARBAGE, Garbage
+from sagakit.testing.simulation.host import Host
 from sagakit.testing.simulation.log import FaultyLog
 from sagakit.testing.simulation.mishaps import Mishaps
 from sagakit.testing.simulation.process import Actor, Crash, Process, Steps
@@ -27,27 +28,11 @@ PICKS_PER_TURN = 4
 LEASE_SECONDS = 5.0
 FAVOURITE_RATE = 0.7
 FAVOURITE_STRIKES = 2
-PAUSE_SECONDS_MAX = 40.0
-DOWN_SECONDS_MAX = 5.0
-PROCESSES_PER_SERVICE_MAX = 3
 CALM_SECONDS_MAX = 3600.0
 IDLE_SECONDS = 20.0
 """So long nobody has anything to do before all is held to be done: longer than the lease of a dead one's partitions."""
 CALM_LEAP_SECONDS = 0.1
 CALM_LEAP_SECONDS_MAX = 6.0
-
-
-@dataclass(slots=True, eq=False)
-class Host:
-    """One service: its database, how a process of it is wired, and the processes that live now."""
-
-    service: str
-    store: MemoryStore
-    wire: Callable[[Process], Sequence[Steps]]
-    committed: Callable[[], None]
-    processes: list[Process] = field(default_factory=list)
-    progress: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    born: int = 0
 
 
 class World:
@@ -61,7 +46,7 @@ class World:
         self.mishaps = Mishaps(self.random, self.clock, faults)
         self.log = MemoryLog(self.clock, MemoryLogState(partitions), lease_seconds=LEASE_SECONDS)
         self.published: list[Draft] = []
-        self._kinds_of_garbage = garbage
+        self.kinds_of_garbage = garbage
         self.garbage: list[Draft] = []
         self.hosts: dict[str, Host] = {}
         self.actors: list[Actor] = []
@@ -132,7 +117,7 @@ class World:
         draw = self.random.random()
         leaps = draw < LEAP_SHARE
         self.clock.pass_by(self.random.random() * LEAP_SECONDS_MAX if leaps else 2 * draw * TURN_SECONDS)
-        self._befall()
+        befall(self)
         now = self.clock.seconds
         for _ in range(PICKS_PER_TURN):
             actor = self.actors[int(self.random.random() * len(self.actors))]
@@ -141,7 +126,7 @@ class World:
                 return
 
     def calm(self, done: Callable[[], bool]) -> None:
-        """Let nothing go wrong any more, and everybody work until all is done., but no more than an hour."""
+        """Let nothing go wrong any more, and everybody work until all is done, but no more than an hour."""
         self.mishaps.calm()
         for process in [p for host in self.hosts.values() for p in host.processes]:
             process.asleep_until = min(process.asleep_until, self.clock.seconds + PAUSE_SECONDS_MAX)
@@ -208,34 +193,6 @@ class World:
             elif actor.process.alive:
                 worked |= self._advance(actor)
         return worked, waiting
-
-    def _befall(self) -> None:
-        """Let something happen to a process, or to the log, that no call of theirs can know of."""
-        strikes = self.mishaps.strikes
-        if strikes("crash"):
-            self.crash(self._somebody(), self.random.random() * DOWN_SECONDS_MAX)
-        if strikes("pause"):
-            process = self._somebody()
-            process.asleep_until = self.clock.seconds + self.random.random() * PAUSE_SECONDS_MAX
-            self.note(process.name, f"is paused until {process.asleep_until:.1f}")
-        if strikes("rival"):
-            host = self.hosts[self._somebody().service]
-            if len(host.processes) < PROCESSES_PER_SERVICE_MAX:
-                self.note(self.spawn(host).name, "joins")
-        if strikes("message_redelivered"):
-            self._redeliver_one()
-        if strikes("garbage"):
-            topics = sorted({topic for host in self.hosts.values() for p in host.processes for topic in p.listening})
-            self.litter(self.random.choice(topics), self.random.choice(self._kinds_of_garbage))
-
-    def _somebody(self) -> Process:
-        return self.random.choice([process for host in self.hosts.values() for process in host.processes])
-
-    def _redeliver_one(self) -> None:
-        places = [kept for kept in self.log.state.places.values() if kept.records]
-        if places:
-            _, old = self.random.choice(self.random.choice(places).records)
-            self.append([Draft(old.topic, old.key, old.headers, old.value)])
 
     def litter(self, topic: str, kind: Garbage) -> None:
         """Append something that nobody can read or handle."""
