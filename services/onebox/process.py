@@ -13,6 +13,7 @@ from typing_extensions import override
 from onebox.wiring import build_services
 from sagakit.adapters.sqlite.connection import WrongFileError
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
+from sagakit.runtime.failpoints import arm_from_environment
 from sagakit.runtime.http.server import PortTakenError
 from sagakit.runtime.settings import SettingsError
 
@@ -63,6 +64,7 @@ def main() -> None:
     import uvloop
 
     try:
+        arm_from_environment()
         uvloop.run(serve(sys.argv[1:], data_dir))
     except (PortTakenError, SettingsError, StoreUnavailableError, LogUnavailableError, WrongFileError) as error:
         print(f"sagaplane: {error}", file=sys.stderr)

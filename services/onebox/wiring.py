@@ -58,9 +58,7 @@ async def build_services(names: Iterable[str], directory: Path) -> AsyncIterator
 
 
 def _order(room: Room) -> Service:
-    return order.build(
-        read(OrderSettings, room.environment), room.store("order", order.TABLES), room.log, room.clock
-    )
+    return order.build(read(OrderSettings, room.environment), room.store("order", order.TABLES), room.log, room.clock)
 
 
 def _payment(room: Room) -> Service:
