@@ -68,7 +68,7 @@ class Load:
         async def client() -> None:
             for numbered in numbers:
                 while await self.unfinished() > in_flight_max:  # noqa: ASYNC110 - the services do not tell us
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
                 await self.batch(numbered)
 
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
@@ -84,7 +84,7 @@ class Load:
             if time.perf_counter() - began > SECONDS_MAX:
                 text = f"{left} sagas have not ended after {SECONDS_MAX:.0f} s"
                 raise LoadError(text)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 def chunks(first: int, end: int, size: int) -> Iterator[range]:

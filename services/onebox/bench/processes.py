@@ -47,7 +47,22 @@ async def profile_by_room(box: Box, seconds: int) -> list[tuple[str, float]]:
         files = [Path(directory) / str(child.pid) for child in box.children]
         runs = [
             await asyncio.create_subprocess_exec(
-                *(tool, "record", "-F", "-r", "50", "-f", "raw", "-d", str(seconds), "-o", str(file), "-p", file.name),
+                *(
+                    tool,
+                    "record",
+                    "--nonblocking",
+                    "-F",
+                    "-r",
+                    "50",
+                    "-f",
+                    "raw",
+                    "-d",
+                    str(seconds),
+                    "-o",
+                    str(file),
+                    "-p",
+                    file.name,
+                ),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
             )

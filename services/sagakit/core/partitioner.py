@@ -7,7 +7,7 @@ from struct import Struct
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995
 WORD = 0xFFFFFFFF
-KEYS_REMEMBERED = 65_536
+KEYS_REMEMBERED = 10_000
 
 _words_of = tuple(Struct(f"<{count}I").unpack_from for count in range(33))
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-STREAMS_REMEMBERED_MAX = 20_000
+STREAMS_REMEMBERED_MAX = 10_000
 RECORDS_REMEMBERED_MAX = 3_000
 """Per table; about as many as sagas are under way when a machine is fully loaded. Twice that, and half is forgotten."""
 
