@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -137,7 +138,7 @@ class _Book:
         self._entries: list[LedgerEntry] = []
 
     @classmethod
-    async def open(cls, transaction: Transaction, asks: Sequence[Ask]) -> "_Book":  # type: ignore[type-arg]
+    async def open(cls, transaction: Transaction, asks: Sequence[Ask[Any]]) -> "_Book":
         book = cls(transaction)
         book.reservations = await transaction.load(RESERVATIONS, [ask.saga_id for ask in asks])
         return book

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from typing_extensions import override
 
@@ -19,8 +20,6 @@ from sagakit.runtime.settings import SettingsError
 
 CANNOT_START = 2
 STARTED = "started"
-
-
 GARBAGE_THRESHOLD = 50_000
 """Batches make many short-lived values and few circles: looking for circles less often saves a tenth of the CPU."""
 
@@ -65,10 +64,18 @@ def main() -> None:
 
     try:
         arm_from_environment()
+    except ValueError as error:
+        _cannot_start(error)
+    try:
         uvloop.run(serve(sys.argv[1:], data_dir))
     except (PortTakenError, SettingsError, StoreUnavailableError, LogUnavailableError, WrongFileError) as error:
-        print(f"sagaplane: {error}", file=sys.stderr)
-        raise SystemExit(CANNOT_START) from None
+        _cannot_start(error)
+
+
+def _cannot_start(error: Exception) -> NoReturn:
+    """End with one line instead of a traceback."""
+    print(f"sagaplane: {error}", file=sys.stderr)
+    raise SystemExit(CANNOT_START) from None
 
 
 if __name__ == "__main__":

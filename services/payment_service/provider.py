@@ -4,7 +4,7 @@ The bank is outside of the service's transactions, as a real one would be: it ca
 Asked again with the same key it gives the same answer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,6 +104,9 @@ class BankSettings:
     unknown_rate: float = 0.0
 
 
+Work = Callable[[Transaction], Awaitable[dict[str, Operation]]]
+
+
 class Bank:
     """The built-in provider."""
 
@@ -153,7 +156,7 @@ class Bank:
         await self._store.transact(lambda tx: tx.save(ACCOUNTS, [Account(user_id, limit_minor)]))
         failpoint("bank.after_commit")
 
-    async def _answer(self, work, keys: Iterable[str]) -> list[Result]:  # type: ignore[no-untyped-def] # noqa: ANN001
+    async def _answer(self, work: Work, keys: Iterable[str]) -> list[Result]:
         keys = list(keys)
         if self._settings.latency_seconds:
             await self._clock.sleep(self._settings.latency_seconds)

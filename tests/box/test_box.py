@@ -145,3 +145,12 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_process_told_of_a_place_that_does_not_exist_says_so_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "onebox.process", "shipping"]
+    environment = {**os.environ, "SAGAPLANE_FAILPOINT": "nowhere", "SAGAPLANE_DATA_DIR": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sagaplane: SAGAPLANE_FAILPOINT=nowhere: ")
+    assert ended.stderr.count("\n") == 1

@@ -17,6 +17,7 @@ from onebox.bench.processes import memory_mib, profile_by_room
 from onebox.box import Box
 from onebox.layout import Layout
 from order_service.desk import ORDERS
+from order_service.domain import OrderView
 from order_service.wiring import TABLES
 from sagakit.adapters.sqlite import SqliteStore
 from sagakit.ports import Query
@@ -188,7 +189,7 @@ async def _lateness(load: Load, count: int) -> list[float]:
         await asyncio.sleep(1)
 
 
-async def _all_orders(load: Load) -> list:  # type: ignore[type-arg]
+async def _all_orders(load: Load) -> list[OrderView]:
     return await load.orders.view(lambda reader: reader.select(ORDERS, Query(limit=10**6)))
 
 
