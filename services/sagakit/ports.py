@@ -103,7 +103,10 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What the log holds: bytes with a key and headers (as in `Draft`), at one offset of one partition of a topic."""
+    """What the log holds: bytes with a key and headers (as in `Draft`), at one offset of one partition of a topic.
+
+    `appended_at` is when the log took it, by the clock of the log: the same for every reader, at any time.
+    """
 
     topic: str
     partition: int
@@ -111,6 +114,7 @@ class Record(msgspec.Struct, frozen=True):
     key: str | None
     headers: bytes
     value: bytes
+    appended_at: datetime
 
 
 class Reader(Protocol):

@@ -27,6 +27,10 @@ EVENTS = (
     Contract("ShipmentScheduled", m.ShipmentScheduled),
     Contract("ShipmentFailed", m.ShipmentFailed),
 )
+ANALYTICS = (
+    Contract("UserProfileUpdated", m.UserProfileUpdated),
+    Contract("HighValueOrderDetected", m.HighValueOrderDetected),
+)
 COMMANDS = (
     Contract("CreateOrder", m.CreateOrder),
     Contract("ChargePayment", m.ChargePayment),
@@ -36,4 +40,4 @@ COMMANDS = (
     Contract("ConsumeReservation", m.ConsumeReservation),
     Contract("ScheduleShipment", m.ScheduleShipment),
 )
-SHOP = Contracts((*EVENTS, *COMMANDS, *CONTROL_CONTRACTS))
+SHOP = Contracts((*EVENTS, *ANALYTICS, *COMMANDS, *CONTROL_CONTRACTS))

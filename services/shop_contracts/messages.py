@@ -212,3 +212,24 @@ class CreateOrder(Shape, frozen=True, kw_only=True):
     timeout_seconds: int | None = None
     correlation_id: str | None = None
     refund_policy: RefundMethod = RefundMethod.REFUND
+
+
+class UserProfileUpdated(Shape, frozen=True, kw_only=True):
+    """Who a user is, whole; what is left out is not known. Keyed by the user: the saga id is the user's id."""
+
+    user_id: str
+    name: str | None = None
+    segment: str | None = None
+    country: str | None = None
+
+
+class HighValueOrderDetected(Shape, frozen=True, kw_only=True):
+    """An order above the threshold of its currency was placed; the profile is what was known of the user then."""
+
+    order_id: OrderId
+    user_id: str
+    total: Amount
+    currency: str
+    threshold: Amount
+    placed_at: datetime
+    profile: UserProfileUpdated | None = None

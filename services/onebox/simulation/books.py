@@ -7,6 +7,7 @@ commit), `history` reads the log (what was said), with the kit's own checker.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from onebox.simulation.journal import Journal
@@ -23,6 +24,7 @@ from sagakit.runtime.wire import headers_of, parse
 from sagakit.testing.simulation import World
 
 SAGAS = {saga.ref: saga for saga in DEFINITIONS}
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Books:
     def records(self) -> Iterator[Record]:
         """Yield everything that was published, in the order in which it was; partition and offset mean nothing here."""
         for out in self.world.published:
-            yield Record(out.topic, 0, 0, out.key, out.headers, out.value)
+            yield Record(out.topic, 0, 0, out.key, out.headers, out.value, BEGINNING)
 
 
 def ends(books: Books) -> Iterator[str]:

@@ -80,6 +80,7 @@ class Consumer:
         clock: Clock,
         instance: str = "0",
         first: frozenset[str] = frozenset(),
+        batch_records_max: int = BATCH_RECORDS_MAX,
     ) -> None:
         """Take everything by name; nothing is read before `step`.
 
@@ -99,6 +100,7 @@ class Consumer:
         self._positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
         self._first = first
+        self._batch_records_max = batch_records_max
         self._full = False
         self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
 
@@ -112,7 +114,7 @@ class Consumer:
         await self._assign()
         if not self._positions:
             return False
-        records = await self._fetch(BATCH_RECORDS_MAX)
+        records = await self._fetch(self._batch_records_max)
         if not records:
             return False
         try:
@@ -173,14 +175,14 @@ class Consumer:
 
     async def _handle(self, records: Sequence[Record]) -> None:
         now = self._clock.now()
-        messages, unreadable = self._read(records)
+        messages, sources, unreadable = self._read(records)
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
 
         async def work(transaction: Transaction) -> None:
             for (topic, partition), end in ends.items():
                 await transaction.advance(self._group, topic, partition, self._positions[topic, partition], end)
             if messages:
-                await self._handler.handle(transaction, messages, now)
+                await self._hand_over(transaction, messages, sources, now)
             if unreadable:
                 await transaction.send(self._dead_letter(u.record, "unreadable", u.error, now) for u in unreadable)
             failpoint("consumer.within")
@@ -199,8 +201,16 @@ class Consumer:
         self.counts["messages"] += len(messages)
         self.counts["dead letters"] += len(unreadable)
 
-    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[_Unreadable]]:
+    async def _hand_over(
+        self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
+    ) -> None:
+        """Let the handler have its messages; `sources` are the records that they came in."""
+        del sources
+        await self._handler.handle(transaction, messages, now)
+
+    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[_Unreadable]]:
         messages: list[Message] = []
+        sources: list[Record] = []
         unreadable: list[_Unreadable] = []
         wants, current, passed_over = self._handler.wants, self._contracts.current, self._passed_over
         for record in records:
@@ -212,9 +222,10 @@ class Consumer:
                     text = f"{message.type}: a type that this service does not know"
                     raise UnreadableError(text)  # noqa: TRY301 - one place where records are judged
                 messages.append(message)
+                sources.append(record)
             except UnreadableError as error:
                 unreadable.append(_Unreadable(record, str(error)))
-        return messages, unreadable
+        return messages, sources, unreadable
 
     async def _bury(self, record: Record, error: Exception) -> None:
         now = self._clock.now()
@@ -242,7 +253,7 @@ def dead_letter(service: str, record: Record, reason: str, error: str, now: date
 def dead_message(service: str, message: Message, topic: str, reason: str, error: str, now: datetime) -> Draft:
     """Return the dead letter of a message that was read and is not in the log's hands any more: its offset is -1."""
     lost = draft(topic, message)
-    record = Record(topic, -1, -1, lost.key, lost.headers, lost.value)
+    record = Record(topic, -1, -1, lost.key, lost.headers, lost.value, message.time)
     return draft(dead_letter_topic(service), _letter(service, record, reason, error, now, message.id))
 
 

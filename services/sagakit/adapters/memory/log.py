@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import count, takewhile
 
 from sagakit.adapters.memory.membership import Group, MemoryMembership
 from sagakit.core.partitioner import fair_shares, partition_of
@@ -19,10 +19,10 @@ LEASE_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Partition:
-    """The records kept, each with the time of its publication, and the offset of the first."""
+    """The records kept, and the offset of the first."""
 
     first: int = 0
-    records: list[tuple[datetime, Record]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -63,9 +63,8 @@ class MemoryLog:
         for draft in drafts:
             number = keyless if draft.key is None else partition_of(draft.key, self.partitions)
             kept = self.state.places.setdefault((draft.topic, number), Partition())
-            kept.records.append(
-                (at, Record(draft.topic, number, kept.end, draft.key, bytes(draft.headers), bytes(draft.value)))
-            )
+            record = Record(draft.topic, number, kept.end, draft.key, bytes(draft.headers), bytes(draft.value), at)
+            kept.records.append(record)
         for waiter in self.state.waiters:
             waiter.set()
 
@@ -79,7 +78,7 @@ class MemoryLog:
         return [
             record
             for (kept, offset), share in zip(ahead, shares, strict=True)
-            for _, record in kept.records[offset - kept.first : offset - kept.first + share]
+            for record in kept.records[offset - kept.first : offset - kept.first + share]
         ]
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
@@ -125,7 +124,7 @@ class MemoryLog:
 
 
 def _prune(kept: Partition, older_than: datetime) -> int:
-    old = next((index for index, (at, _) in enumerate(kept.records) if at >= older_than), len(kept.records))
+    old = sum(1 for _ in takewhile(lambda record: record.appended_at < older_than, kept.records))
     del kept.records[:old]
     kept.first += old
     return old

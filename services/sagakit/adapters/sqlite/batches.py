@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from sagakit.adapters.sqlite.columns import moment
 from sagakit.core.partitioner import partition_of
 from sagakit.ports import Draft, Record
 
@@ -49,11 +50,12 @@ def batches(drafts: Iterable[Draft], partitions: int, keyless: Callable[[], int]
     ]
 
 
-def records(place: Place, first_offset: int, encoded: bytes) -> list[Record]:
-    """Return the records of a batch."""
+def records(place: Place, first_offset: int, at: int, encoded: bytes) -> list[Record]:
+    """Return the records of a batch, which were all appended at the same moment."""
     topic, partition = place
+    appended_at = moment(at)
     return [
-        Record(topic, partition, offset, kept.key, kept.headers, kept.value)
+        Record(topic, partition, offset, kept.key, kept.headers, kept.value, appended_at)
         for offset, kept in enumerate(_decode(encoded), first_offset)
     ]
 

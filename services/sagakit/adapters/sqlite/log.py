@@ -148,7 +148,7 @@ class SqliteLog:
     def _read_batch(self, place: Place, offset: int) -> Sequence[Record]:
         row = self._reading.look(
             lambda reader: reader.execute(
-                "SELECT first_offset, records FROM kit_batches WHERE topic=? AND partition=? AND next_offset>?"
+                "SELECT first_offset, at, records FROM kit_batches WHERE topic=? AND partition=? AND next_offset>?"
                 " ORDER BY next_offset LIMIT 1",
                 (*place, offset),
             ).fetchone()

@@ -40,5 +40,5 @@ def _somebody(world: "World") -> Process:
 def _redeliver_one(world: "World") -> None:
     places = [kept for kept in world.log.state.places.values() if kept.records]
     if places:
-        _, old = world.random.choice(world.random.choice(places).records)
+        old = world.random.choice(world.random.choice(places).records)
         world.append([Draft(old.topic, old.key, old.headers, old.value)])

@@ -1,0 +1,174 @@
+"""The projection: event topics in, rows of the views out, in the transaction that also moves the offsets."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from analytics_service.folding import FOLDS, Event, fold
+from analytics_service.orders import Arrival, JoinedOrder
+from analytics_service.series import milliseconds
+from analytics_service.summing import write
+from analytics_service.tables import JOINED, LANES, PROFILES, Lane, Profile
+from analytics_service.tally import Tally
+from sagakit.core.messages import Message
+from sagakit.ports import Record, Transaction
+from shop_contracts.catalogue import SHOP
+from shop_contracts.messages import UserProfileUpdated
+
+EVENT_TOPICS = frozenset({"orders.events", "payments.events", "inventory.events", "shipping.events", "sagas.events"})
+USERS_TOPIC = "users"
+PROFILE_TYPE = "UserProfileUpdated"
+NEVER_MS = -(2**62)
+"""Before every event."""
+FUTURE, PAST = "future", "past"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which events are late, and which have a time that nobody believes, by the log's clock. All in milliseconds."""
+
+    lateness_ms: int = 60_000
+    future_ms: int = 60_000
+    past_ms: int = 7 * 86_400_000
+
+
+@dataclass(slots=True)
+class _LaneNow:
+    """A lane while a batch is folded."""
+
+    before: Lane
+    stream_ms: int
+    lifted_ms: int
+    logged_ms: int
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def after(self) -> Lane:
+        """Return the lane as it is kept."""
+        counts, before = self.counts, self.before
+        return replace(
+            before,
+            stream_ms=self.stream_ms,
+            logged_ms=self.logged_ms,
+            idle=False,
+            events=before.events + counts["events"],
+            late=before.late + counts["late"],
+            duplicates=before.duplicates + counts["duplicates"],
+            future=before.future + counts[FUTURE],
+            past=before.past + counts[PAST],
+        )
+
+
+class Views:
+    """Keeps the promises of `Projection`: the joined orders, every count, and the profiles."""
+
+    topics = EVENT_TOPICS | {USERS_TOPIC}
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Judge lateness by these bounds."""
+        self._bounds = bounds
+
+    def wants(self, message_type: str) -> bool:
+        """Tell whether a message of this type says something that is counted."""
+        return message_type in FOLDS or message_type == PROFILE_TYPE
+
+    async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
+        """Nobody hands over messages without their places."""
+        raise AssertionError(f"{len(messages)} messages at {now} without the records they came in, in {transaction}")
+
+    async def project(
+        self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
+    ) -> None:
+        """Fold each message into the row of its order, and write what it adds."""
+        del now
+        lanes = await self._lanes(transaction, sources)
+        known = await transaction.load(JOINED, {m.saga_id for m in messages if m.type != PROFILE_TYPE})
+        touched: dict[str, JoinedOrder] = {}
+        tallies: defaultdict[int, Tally] = defaultdict(Tally)
+        profiles: dict[str, Profile] = {}
+        for message, source in zip(messages, sources, strict=True):
+            if message.type == PROFILE_TYPE:
+                profile = profile_of(message)
+                profiles[profile.user_id] = profile
+                continue
+            event, lane = self._event(message, source, lanes)
+            row = touched.get(message.saga_id)
+            if row is None:
+                before = known.get(message.saga_id)
+                row = copy(before) if before else JoinedOrder(order_id=message.saga_id, partition=source.partition)
+                touched[message.saga_id] = row
+            if not fold(row, event, tallies[source.partition]):
+                lane.counts["duplicates"] += 1
+        await transaction.save(JOINED, touched.values())
+        await transaction.save(LANES, [lane.after() for lane in lanes.values()])
+        await transaction.save(PROFILES, profiles.values())
+        for partition, tally in sorted(tallies.items()):
+            await write(transaction, partition, tally)
+
+    def committed(self) -> None:
+        """Nothing waits for the commit."""
+
+    def failed(self) -> None:
+        """Nothing was kept outside the transaction."""
+
+    async def _lanes(self, transaction: Transaction, sources: Iterable[Record]) -> dict[tuple[str, int], _LaneNow]:
+        places = {(source.topic, source.partition) for source in sources}
+        places = {place for place in places if place[0] != USERS_TOPIC}
+        known = await transaction.load(LANES, [lane_key(*place) for place in places])
+        return {place: _lane_now(known, *place) for place in sorted(places)}
+
+    def _event(
+        self, message: Message, source: Record, lanes: Mapping[tuple[str, int], _LaneNow]
+    ) -> tuple[Event, _LaneNow]:
+        """Return the message as it is folded, after event time has moved by it.
+
+        What is closed is what Kafka Streams has closed with this grace, which counts per partition of a topic.
+        """
+        bounds, lane = self._bounds, lanes[source.topic, source.partition]
+        at_ms, logged_ms = milliseconds(message.time), _logged_ms(source.appended_at)
+        latest_ms = logged_ms + bounds.future_ms
+        flag = FUTURE if at_ms > latest_ms else PAST if at_ms < logged_ms - bounds.past_ms else None
+        lane.stream_ms = max(lane.stream_ms, min(at_ms, latest_ms))
+        lane.logged_ms = logged_ms
+        closed_ms = max(lane.stream_ms - bounds.lateness_ms, lane.lifted_ms)
+        lane.counts["events"] += 1
+        if flag is not None:
+            lane.counts[flag] += 1
+        if at_ms < closed_ms:
+            lane.counts["late"] += 1
+        arrival = Arrival(closed_ms, logged_ms, source.offset)
+        return Event(message.type, SHOP.decode(message), message.mode.value, at_ms, arrival, flag), lane
+
+
+_logged_ms = lru_cache(maxsize=16)(milliseconds)
+"""Records that were published together share the moment."""
+
+
+def lane_key(topic: str, partition: int) -> str:
+    """Return the key of a lane."""
+    return f"{topic}/{partition}"
+
+
+def profile_of(message: Message) -> Profile:
+    """Return what a message says of a user."""
+    data = SHOP.decode(message)
+    assert isinstance(data, UserProfileUpdated), f"{message.type} has the contract of a profile"
+    return Profile(
+        user_id=data.user_id,
+        name=data.name,
+        segment=data.segment,
+        country=data.country,
+        updated_ms=milliseconds(message.time),
+    )
+
+
+def _lane_now(known: Mapping[str, Lane], topic: str, partition: int) -> _LaneNow:
+    key = lane_key(topic, partition)
+    lane = known.get(key) or Lane(lane=key, topic=topic, partition=partition)
+    stream_ms = NEVER_MS if lane.stream_ms is None else lane.stream_ms
+    lifted_ms = NEVER_MS if lane.lifted_ms is None else lane.lifted_ms
+    return _LaneNow(lane, stream_ms, lifted_ms, lane.logged_ms or NEVER_MS)
