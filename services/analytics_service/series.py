@@ -11,8 +11,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
-LEVELS: Mapping[int, int] = {SECOND: 60, MINUTE: 60, HOUR: 24, DAY: 32}
+LEVELS: Mapping[int, int] = {SECOND: 300, MINUTE: 240, HOUR: 168, DAY: 64}
 """Seconds of a bucket → how many of them are kept in one record, from the finest level to the coarsest."""
+SPANS: Mapping[int, int] = {level: level * buckets for level, buckets in LEVELS.items()}
+"""Seconds of a bucket → seconds of a record."""
 EVER = 0
 """The level of what is counted over all time."""
 
@@ -52,7 +54,7 @@ def moment(milliseconds: int) -> datetime:
 
 def chunk_start(level: int, bucket: int) -> int:
     """Return the first second of the record that holds the bucket which begins at this second."""
-    span = level * LEVELS[level]
+    span = SPANS[level]
     return bucket // span * span
 
 

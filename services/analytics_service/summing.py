@@ -1,11 +1,12 @@
 """How a tally becomes rows: what is stored is read, added to, and written back, all in the caller's transaction."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from analytics_service.series import DAY, EVER, HOUR, LEVELS, MINUTE, SECOND, chunk_start, open_end
+from analytics_service.series import EVER, LEVELS, SECOND, SPANS, open_end
 from analytics_service.tables import (
     CHUNKS,
     DURATIONS,
@@ -58,23 +59,43 @@ def _coarser(on: Mapping[tuple[int, str], int], level: int) -> Counter[tuple[int
 async def _write_chunks(
     transaction: Transaction, level: int, partition: int, on: Mapping[tuple[int, str], int]
 ) -> None:
-    by_start: defaultdict[int, defaultdict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    span = SPANS[level]
+    by_start: defaultdict[int, defaultdict[str, list[tuple[int, int]]]] = defaultdict(_additions)
     for (bucket, name), amount in on.items():
-        start = chunk_start(level, bucket)
-        by_start[start][name].append(((bucket - start) // level, amount))
-    known = await transaction.load(CHUNKS, [chunk_key(level, partition, start) for start in by_start])
+        place = bucket % span
+        by_start[bucket - place][name].append((place // level, amount))
+    keys = {start: chunk_key(level, partition, start) for start in by_start}
+    known = await transaction.load(CHUNKS, keys.values())
     changed: list[Chunk] = []
     for start, additions in by_start.items():
-        key = chunk_key(level, partition, start)
+        key = keys[start]
         chunk = known.get(key)
         series = dict(chunk.series) if chunk else {}
         for name, added in additions.items():
-            numbers = _decode(series[name]) if name in series else [0] * LEVELS[level]
-            for place, amount in added:
-                numbers[place] += amount
-            series[name] = msgspec.Raw(_encode(numbers))
+            numbers = _decode(series[name]) if name in series else []
+            series[name] = msgspec.Raw(_encode(with_additions(numbers, added)))
         changed.append(Chunk(key=key, level=level, partition=partition, start=start, series=series))
     await transaction.save(CHUNKS, changed)
+
+
+def _additions() -> defaultdict[str, list[tuple[int, int]]]:
+    return defaultdict(list)
+
+
+def with_additions(numbers: list[int], additions: Iterable[tuple[int, int]]) -> list[int]:
+    """Return places and numbers (as `Chunk` has them) after adding to some places; time mostly goes forward."""
+    for place, amount in additions:
+        if not numbers or numbers[-2] < place:
+            numbers += (place, amount)
+        elif numbers[-2] == place:
+            numbers[-1] += amount
+        else:
+            at = bisect_left(range(0, len(numbers), 2), place, key=numbers.__getitem__) * 2
+            if numbers[at] == place:
+                numbers[at + 1] += amount
+            else:
+                numbers[at:at] = (place, amount)
+    return numbers
 
 
 async def _write_late(transaction: Transaction, level: int, partition: int, tally: Tally) -> None:
@@ -147,6 +168,3 @@ def merged(rows: Iterable[Sums]) -> dict[str, Series]:
     for row in rows:
         found[row.name] = added(found.get(row.name, {}), row.series)
     return found
-
-
-__all__ = ["ALL", "DAY", "HOUR", "MINUTE", "added", "chunk_key", "merged", "sums_key", "write"]

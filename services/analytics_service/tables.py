@@ -35,7 +35,10 @@ class Lane(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Some buckets in a row of one level and partition; each series is a JSON list with a number per bucket."""
+    """Some buckets in a row of one level and partition.
+
+    Each series is a JSON list: the place of a bucket that is not empty, its number, and so on, the places ascending.
+    """
 
     key: str
     level: int

@@ -15,7 +15,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from sagakit.core.messages import Message
-from sagakit.ports import Log, Membership, Record, Transaction
+from sagakit.ports import Draft, Log, Membership, Record, Transaction
 from sagakit.runtime.consumer import Consumer, Handler
 
 Place = tuple[str, int]
@@ -49,7 +49,7 @@ class ProjectionConsumer(Consumer):
 
 @dataclass(slots=True)
 class _Lane:
-    """What was read ahead of one partition of a topic, from the offset that is wanted next.
+    """What was read ahead of one partition of a topic, up to the offset that is read next.
 
     The times beside the records never go back, although the clock of a log may: so sorting keeps the order of offsets.
     """
@@ -62,6 +62,14 @@ class _Lane:
         """Take one more record."""
         self.newest = max(self.newest, record.appended_at)
         self.records.append((self.newest, record))
+        self.offset = record.offset + 1
+
+    def take_until(self, horizon: datetime) -> list[tuple[datetime, Record]]:
+        """Hand out the records up to a time."""
+        taken = [*takewhile(lambda entry: entry[0] <= horizon, self.records)]
+        for _ in taken:
+            self.records.popleft()
+        return taken
 
 
 class AlignedLog:
@@ -75,6 +83,8 @@ class AlignedLog:
         """Read from `log`; nothing is read ahead yet."""
         self._log = log
         self._lanes: dict[Place, _Lane] = {}
+        self._ready: deque[Record] = deque()
+        self._wanted: dict[Place, int] = {}
         self.until: Mapping[Place, int] | None = None
 
     @property
@@ -84,19 +94,15 @@ class AlignedLog:
 
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
         """Return at most `limit` records from these offsets on, the ones that were appended first before the others."""
-        lanes = self._placed(positions)
-        more = await self._read_ahead(lanes)
-        waiting = [lane for place, lane in lanes.items() if lane.records and place in more]
-        horizon = min((lane.newest for lane in waiting), default=END)
-        found = [
-            entry for lane in lanes.values() for entry in takewhile(lambda known: known[0] <= horizon, lane.records)
-        ]
-        found.sort(key=itemgetter(0))
-        records = [record for _, record in found[:limit]]
+        if positions != self._wanted:
+            self._wanted = dict(positions)
+            self._lanes = {place: _Lane(offset) for place, offset in positions.items()}
+            self._ready.clear()
+        if not self._ready:
+            self._ready.extend(await self._next())
+        records = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
         for record in records:
-            lane = lanes[record.topic, record.partition]
-            lane.records.popleft()
-            lane.offset = record.offset + 1
+            self._wanted[record.topic, record.partition] = record.offset + 1
         return records
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
@@ -111,7 +117,7 @@ class AlignedLog:
         """Return when something may have been published, or after that time."""
         await self._log.wait(seconds)
 
-    async def publish(self, drafts: Sequence[object]) -> None:
+    async def publish(self, drafts: Sequence[Draft]) -> None:
         """Whoever reads in this way publishes nothing."""
         raise AssertionError(f"{len(drafts)} records were to be published through a log that only reads")
 
@@ -122,28 +128,25 @@ class AlignedLog:
     async def close(self) -> None:
         """The log is closed by whoever opened it."""
 
-    def _placed(self, positions: Mapping[Place, int]) -> dict[Place, _Lane]:
-        """Return the lanes at these positions; what was read ahead for others is forgotten."""
-        if positions.keys() != self._lanes.keys():
-            self._lanes = {place: lane for place, lane in self._lanes.items() if place in positions}
-        for place, offset in positions.items():
-            lane = self._lanes.get(place)
-            if lane is None or lane.offset != offset:
-                self._lanes[place] = _Lane(offset)
-        return self._lanes
+    async def _next(self) -> list[Record]:
+        """Return what is older than everything that may still be read, in the order of its times."""
+        unread = await self._read_ahead()
+        horizon = min((self._lanes[place].newest for place in unread if self._lanes[place].records), default=END)
+        found = [entry for lane in self._lanes.values() for entry in lane.take_until(horizon)]
+        found.sort(key=itemgetter(0))
+        return [record for _, record in found]
 
-    async def _read_ahead(self, lanes: Mapping[Place, _Lane]) -> set[Place]:
+    async def _read_ahead(self) -> Iterable[Place]:
         """Read where nothing is left; return the partitions that may have more than what was read of them."""
-        empty = {place: lane.offset for place, lane in lanes.items() if not lane.records and not self._is_over(place)}
-        complete = True
-        if empty:
-            asked = LANE_RECORDS_MAX * len(empty)
-            read = await self._log.fetch(empty, asked)
-            complete = len(read) < asked
-            for record in read:
-                if self.until is None or record.offset < self.until.get((record.topic, record.partition), 0):
-                    lanes[record.topic, record.partition].read(record)
-        return {place for place in lanes if place not in empty or not complete}
+        empty = {p: lane.offset for p, lane in self._lanes.items() if not lane.records and not self._is_over(p)}
+        if not empty:
+            return self._lanes
+        asked = LANE_RECORDS_MAX * len(empty)
+        read = await self._log.fetch(empty, asked)
+        for record in read:
+            if not self._is_over((record.topic, record.partition)):
+                self._lanes[record.topic, record.partition].read(record)
+        return self._lanes if len(read) == asked else self._lanes.keys() - empty.keys()
 
     def _is_over(self, place: Place) -> bool:
         return self.until is not None and self._lanes[place].offset >= self.until.get(place, 0)
