@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from analytics_service.orders import Arrival, JoinedOrder, Line, Outcome, is_complete
+from analytics_service.orders import Arrival, JoinedOrder, Line, Outcome, is_complete, joined
 from analytics_service.series import (
     ABORTED,
     CANCELLED,
@@ -88,9 +88,8 @@ def _created(row: JoinedOrder, event: Event, tally: Tally) -> bool:
     user = tally.users[data.user_id]
     user[ORDERS] += 1
     value = of_currency(VALUE, data.currency)
-    total = minor(row, data.total)
+    total = row.total_minor = minor(row, data.total)
     if total is not None:
-        row.total_minor = total
         tally.money(VALUE, VALUED, data.currency, at_ms, closed_ms, total)
         user[value] += total
     row.lines = tuple([Line(item.product_id, item.quantity, minor(row, item.price) or 0) for item in data.items])
@@ -248,7 +247,7 @@ def _count_end(row: JoinedOrder, tally: Tally) -> None:
     assert row.ended_ms is not None, "the caller knows its end"
     assert row.ended_arrival is not None, "an end has come somehow"
     assert row.user_id is not None, "an order has a user"
-    tally.duration(row.ended_ms, row.ended_arrival.closed_ms, row.ended_ms - row.created_ms)
+    tally.duration(row.ended_ms, joined(row, row.ended_arrival).closed_ms, row.ended_ms - row.created_ms)
     series = CONFIRMED if row.outcome is Outcome.CONFIRMED else CANCELLED
     tally.users[row.user_id][series] += 1
     for product_id in {line.product_id for line in row.lines}:
@@ -261,25 +260,28 @@ def _count_end(row: JoinedOrder, tally: Tally) -> None:
 def _count_paid(row: JoinedOrder, tally: Tally) -> None:
     assert row.paid_ms is not None, "the caller knows the payment"
     assert row.paid_arrival is not None, "a payment has come somehow"
-    _count_money(row, tally, CAPTURED, CAPTURES, row.paid, row.paid_ms, row.paid_arrival)
+    row.paid_minor = minor(row, Decimal(row.paid or 0))
+    row.paid_arrival = joined(row, row.paid_arrival)
+    _count_money(row, tally, CAPTURED, CAPTURES, row.paid_minor, row.paid_ms, row.paid_arrival.closed_ms)
 
 
 def _count_refunded(row: JoinedOrder, tally: Tally) -> None:
     assert row.refunded_ms is not None, "the caller knows the refund"
     assert row.refunded_arrival is not None, "a refund has come somehow"
-    _count_money(row, tally, REFUNDED, REFUNDS, row.refunded, row.refunded_ms, row.refunded_arrival)
+    row.refunded_minor = minor(row, Decimal(row.refunded or 0))
+    row.refunded_arrival = joined(row, row.refunded_arrival)
+    _count_money(row, tally, REFUNDED, REFUNDS, row.refunded_minor, row.refunded_ms, row.refunded_arrival.closed_ms)
 
 
 def _count_money(
-    row: JoinedOrder, tally: Tally, what: str, count: str, said: str | None, at_ms: int, arrival: Arrival
+    row: JoinedOrder, tally: Tally, what: str, count: str, amount: int | None, at_ms: int, closed_ms: int
 ) -> None:
     """Count an amount at its own time, for its user, and for its products by their lines when it is the order's total."""
     assert row.currency is not None, "the caller knows the order"
     assert row.user_id is not None, "an order has a user"
-    amount = minor(row, Decimal(said or 0))
     if not amount:
         return
-    tally.money(what, count, row.currency, at_ms, arrival.closed_ms, amount)
+    tally.money(what, count, row.currency, at_ms, closed_ms, amount)
     series = of_currency(what, row.currency)
     tally.users[row.user_id][series] += amount
     if amount == row.total_minor:

@@ -37,8 +37,8 @@ class Outcome(enum.StrEnum):
 class JoinedOrder(msgspec.Struct, omit_defaults=True, kw_only=True):
     """An order × its payment × its reservation × its shipment.
 
-    A time is None while the event did not come. `paid` and `refunded` are amounts in major units as they were said, since
-    the currency may come later. `first_ms` is the time of its first event, and `waiting_since_ms` the same until
+    A time is None while the event did not come. `paid` and `refunded` are amounts in major units as they were said, and in
+    minor units once the order's currency is known. `first_ms` is the time of its first event, and `waiting_since_ms` the same until
     nothing is missing.
     """
 
@@ -47,13 +47,14 @@ class JoinedOrder(msgspec.Struct, omit_defaults=True, kw_only=True):
     mode: str = ""
     user_id: str | None = None
     currency: str | None = None
-    total_minor: int = 0
+    total_minor: int | None = None
     lines: tuple[Line, ...] = ()
     created_ms: int | None = None
     created: Arrival | None = None
     paid_ms: int | None = None
     paid_arrival: Arrival | None = None
     paid: str | None = None
+    paid_minor: int | None = None
     payment_id: str | None = None
     declined_ms: int | None = None
     declined_arrival: Arrival | None = None
@@ -61,6 +62,7 @@ class JoinedOrder(msgspec.Struct, omit_defaults=True, kw_only=True):
     refunded_ms: int | None = None
     refunded_arrival: Arrival | None = None
     refunded: str | None = None
+    refunded_minor: int | None = None
     refund_method: str | None = None
     reserved_ms: int | None = None
     reservation_id: str | None = None
@@ -126,3 +128,11 @@ def is_complete(row: JoinedOrder) -> bool:
     return (row.paid_ms is None or row.refunded_ms is not None) and (
         row.reserved_ms is None or row.released_ms is not None
     )
+
+
+def joined(row: JoinedOrder, arrival: Arrival) -> Arrival:
+    """Return how an event came, seen from where it and its order were both there: late if either was."""
+    assert row.created is not None, "the caller knows the order"
+    if row.created.closed_ms <= arrival.closed_ms:
+        return arrival
+    return Arrival(row.created.closed_ms, arrival.logged_ms, arrival.offset)

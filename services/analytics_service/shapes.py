@@ -235,13 +235,16 @@ class UserShown(Shape, frozen=True, kw_only=True):
 
 
 class VersionShown(Shape, frozen=True, kw_only=True):
-    """One version of the views: live, being built or compared, different, or retired and kept."""
+    """One version of the views: live, being built or compared, different, or retired and kept.
+
+    How many events it has handled is known of the live one and of the one under way.
+    """
 
     version: int
     state: str
     created_at: datetime
     ended_at: datetime | None
-    events_handled: int
+    events_handled: int | None
     events_total: int
     differences: list[str]
 

@@ -113,7 +113,6 @@ TOTALS: Table[Sums] = Table("totals", Sums, "key")
 REASONS: Table[Sums] = Table("reasons", Sums, "key")
 PRODUCTS: Table[Sums] = Table("products", Sums, "key", (("name",),))
 USERS: Table[Sums] = Table("users", Sums, "key")
-PROFILES: Table[Profile] = Table("profiles", Profile, "user_id")
 
 VIEWS: tuple[Table[Any], ...] = (
     JOINED,
@@ -125,6 +124,5 @@ VIEWS: tuple[Table[Any], ...] = (
     REASONS,
     PRODUCTS,
     USERS,
-    PROFILES,
 )
 """The tables of one version."""

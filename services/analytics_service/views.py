@@ -13,16 +13,13 @@ from analytics_service.folding import FOLDS, Event, fold
 from analytics_service.orders import Arrival, JoinedOrder
 from analytics_service.series import milliseconds
 from analytics_service.summing import write
-from analytics_service.tables import JOINED, LANES, PROFILES, Lane, Profile
+from analytics_service.tables import JOINED, LANES, Lane
 from analytics_service.tally import Tally
 from sagakit.core.messages import Message
 from sagakit.ports import Record, Transaction
 from shop_contracts.catalogue import SHOP
-from shop_contracts.messages import UserProfileUpdated
 
 EVENT_TOPICS = frozenset({"orders.events", "payments.events", "inventory.events", "shipping.events", "sagas.events"})
-USERS_TOPIC = "users"
-PROFILE_TYPE = "UserProfileUpdated"
 NEVER_MS = -(2**62)
 """Before every event."""
 FUTURE, PAST = "future", "past"
@@ -64,9 +61,9 @@ class _LaneNow:
 
 
 class Views:
-    """Keeps the promises of `Projection`: the joined orders, every count, and the profiles."""
+    """Keeps the promises of `Projection`: the joined orders, and every count."""
 
-    topics = EVENT_TOPICS | {USERS_TOPIC}
+    topics = EVENT_TOPICS
 
     def __init__(self, bounds: Bounds) -> None:
         """Judge lateness by these bounds."""
@@ -74,7 +71,7 @@ class Views:
 
     def wants(self, message_type: str) -> bool:
         """Tell whether a message of this type says something that is counted."""
-        return message_type in FOLDS or message_type == PROFILE_TYPE
+        return message_type in FOLDS
 
     async def handle(self, transaction: Transaction, messages: Sequence[Message], now: datetime) -> None:
         """Nobody hands over messages without their places."""
@@ -86,15 +83,10 @@ class Views:
         """Fold each message into the row of its order, and write what it adds."""
         del now
         lanes = await self._lanes(transaction, sources)
-        known = await transaction.load(JOINED, {m.saga_id for m in messages if m.type != PROFILE_TYPE})
+        known = await transaction.load(JOINED, {message.saga_id for message in messages})
         touched: dict[str, JoinedOrder] = {}
         tallies: defaultdict[int, Tally] = defaultdict(Tally)
-        profiles: dict[str, Profile] = {}
         for message, source in zip(messages, sources, strict=True):
-            if message.type == PROFILE_TYPE:
-                profile = profile_of(message)
-                profiles[profile.user_id] = profile
-                continue
             event, lane = self._event(message, source, lanes)
             row = touched.get(message.saga_id)
             if row is None:
@@ -105,7 +97,6 @@ class Views:
                 lane.counts["duplicates"] += 1
         await transaction.save(JOINED, touched.values())
         await transaction.save(LANES, [lane.after() for lane in lanes.values()])
-        await transaction.save(PROFILES, profiles.values())
         for partition, tally in sorted(tallies.items()):
             await write(transaction, partition, tally)
 
@@ -117,7 +108,6 @@ class Views:
 
     async def _lanes(self, transaction: Transaction, sources: Iterable[Record]) -> dict[tuple[str, int], _LaneNow]:
         places = {(source.topic, source.partition) for source in sources}
-        places = {place for place in places if place[0] != USERS_TOPIC}
         known = await transaction.load(LANES, [lane_key(*place) for place in places])
         return {place: _lane_now(known, *place) for place in sorted(places)}
 
@@ -151,19 +141,6 @@ _logged_ms = lru_cache(maxsize=16)(milliseconds)
 def lane_key(topic: str, partition: int) -> str:
     """Return the key of a lane."""
     return f"{topic}/{partition}"
-
-
-def profile_of(message: Message) -> Profile:
-    """Return what a message says of a user."""
-    data = SHOP.decode(message)
-    assert isinstance(data, UserProfileUpdated), f"{message.type} has the contract of a profile"
-    return Profile(
-        user_id=data.user_id,
-        name=data.name,
-        segment=data.segment,
-        country=data.country,
-        updated_ms=milliseconds(message.time),
-    )
 
 
 def _lane_now(known: Mapping[str, Lane], topic: str, partition: int) -> _LaneNow:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import analytics_service.wiring as analytics
 import inventory_service.wiring as inventory
 import notification_service.wiring as notification
 import order_service.wiring as order
 import payment_service.wiring as payment
 import shipping_service.wiring as shipping
+from analytics_service.files import FileStores
+from analytics_service.settings import AnalyticsSettings
 from inventory_service.settings import InventorySettings
 from notification_service.settings import NotificationSettings
 from order_service.settings import OrderSettings
@@ -88,10 +91,17 @@ def _notification(room: Room) -> Service:
     )
 
 
+def _analytics(room: Room) -> Service:
+    catalogue = room.store("analytics", analytics.TABLES)
+    settings = read(AnalyticsSettings, room.environment)
+    return analytics.build(settings, catalogue, FileStores(room.directory), room.log, room.clock)
+
+
 BUILDERS: Mapping[str, Callable[[Room], Service]] = {
     "order": _order,
     "payment": _payment,
     "inventory": _inventory,
     "shipping": _shipping,
     "notification": _notification,
+    "analytics": _analytics,
 }

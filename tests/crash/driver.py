@@ -180,8 +180,8 @@ async def _shop(files: Files, number: int) -> None:
 async def _stranger(files: Files, number: int) -> None:
     """Leave a message of a saga that never begins in two parking lots, and let it be too late for it."""
     out = stranger("payments.events", f"stranger-{number}")
-    message = parse(Record(out.topic, 0, 0, out.key, out.headers, out.value))
     now = files.clock.now()
+    message = parse(Record(out.topic, 0, 0, out.key, out.headers, out.value, now))
     waiting = replace(parked(message, out.topic, message.saga_id, now), give_up_at=now)
     for name in ("order", "inventory"):
         await files.stores[name].transact(lambda transaction: transaction.save(PARKED, [waiting]))

@@ -109,6 +109,11 @@ class Consumer:
         """True once partitions were assigned."""
         return self._membership is not None
 
+    @property
+    def assigned(self) -> frozenset[int]:
+        """The partitions that are handled here, as of the last step."""
+        return self._assigned
+
     async def step(self) -> bool:
         """Handle one batch; tell whether there was anything."""
         await self._assign()

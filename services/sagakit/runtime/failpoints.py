@@ -39,6 +39,8 @@ NAMES = (
     "expiry.after_commit",
 )
 """`within` is in the middle of a transaction, when all is written and nothing committed."""
+REBUILDING = ("rebuild.before_target", "rebuild.after_target", "rebuild.before_swap", "rebuild.after_swap")
+"""Where views are built anew, which no saga waits for."""
 
 
 def failpoint(name: str) -> None:

@@ -3,11 +3,11 @@
 A service's `wiring` makes one of these from its settings, a store and a log; `__main__` and the box run it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Self
+from typing import Protocol, Self
 
 from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
@@ -33,6 +33,17 @@ EXPIRY_WAIT_SECONDS = 5.0
 HOUSEKEEPING_WAIT_SECONDS = 3600.0
 
 
+class Hearing(Steps, Protocol):
+    """What reads from the log, as the service sees it."""
+
+    @property
+    def ready(self) -> bool:
+        """True once it knows what is its own to read."""
+
+    async def close(self) -> None:
+        """Give what is its own to others at once."""
+
+
 @dataclass
 class Service:
     """One service, ready to run: `async with service` is from its first message to its last.
@@ -50,7 +61,7 @@ class Service:
     host: str = HOST
     instance: str = "0"
     routes: list[Route] = field(default_factory=list)
-    consumers: list[Consumer] = field(default_factory=list)
+    consumers: list[Hearing] = field(default_factory=list)
     runner: Runner = field(default_factory=Runner)
     requests: Requests = field(default_factory=Requests)
     _server: Server | None = None
@@ -109,6 +120,11 @@ class Service:
         self.consumers.append(consumer)
         self.runner.add(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
         return consumer
+
+    def attend(self, hearing: Hearing, idle: Callable[[], Awaitable[None]]) -> None:
+        """Run a reader of another kind than `hear` makes; `idle` returns when there may be something to read."""
+        self.consumers.append(hearing)
+        self.runner.add(hearing, idle)
 
     def take_part(self, participant: Participant) -> None:
         """Hear what the participant's steps need, and carry out what is due."""

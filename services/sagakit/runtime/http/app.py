@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +11,7 @@ from litestar import Litestar, Request, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import ClientException, HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
 from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, problem, unavailable
@@ -21,7 +22,7 @@ QUERY_FIELDS_MAX = 100
 log_lines = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
-Answer = Response[bytes]
+Answer = Response[bytes] | Stream
 Application = Callable[..., Awaitable[None]]
 """Any ASGI application."""
 
@@ -89,6 +90,7 @@ def _handler(path: str, routes: Sequence[Route], counts: Counter[tuple[str, str,
     return HTTPRouteHandler(
         path.replace("}", ":str}"),
         http_method=[HttpMethod(method) for method in responders],
+        status_code=200,  # the default, which Litestar takes for 204 where there is a DELETE; each answer has its own
         request_max_body_size=max(route.body_bytes_max for route in routes),
     )(respond)
 
@@ -142,7 +144,11 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         ) from error
 
 
-def _answer(status: int, body: msgspec.Struct | bytes | None, headers: dict[str, str], media_type: str) -> Answer:
+def _answer(
+    status: int, body: msgspec.Struct | bytes | AsyncIterator[bytes] | None, headers: dict[str, str], media_type: str
+) -> Answer:
+    if isinstance(body, AsyncIterator):
+        return Stream(body, status_code=status, headers=headers, media_type=media_type)
     content = body if isinstance(body, bytes) else b"" if body is None else encode(body)
     return Response(content, status_code=status, headers=headers, media_type=media_type)
 

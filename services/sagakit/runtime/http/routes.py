@@ -4,7 +4,7 @@ A route's `params` is a struct. Its attributes that stand in the path are path p
 are headers, the others are the query. All input is parsed into structs before the handler sees it; so `Call` is typed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
@@ -67,10 +67,13 @@ class Call(Generic[P, B]):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with a status or headers of its own. `body` is a struct, or bytes of `media_type` already."""
+    """An answer with a status or headers of its own.
+
+    `body` is a struct, or bytes of `media_type` already, or parts of those that come one after the other.
+    """
 
     status: int
-    body: msgspec.Struct | bytes | None = None
+    body: msgspec.Struct | bytes | AsyncIterator[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = JSON
 

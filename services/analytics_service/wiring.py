@@ -1,0 +1,38 @@
+"""The analytics service, put together by hand: whoever runs it brings the adapters."""
+
+from analytics_service.app import Desk as Answers
+from analytics_service.app import routes
+from analytics_service.desk import GROUP, HIGH_VALUES, PROFILES, Desk, TableProfiles
+from analytics_service.live import Builder, Idleness, Live, Surroundings
+from analytics_service.report import Report
+from analytics_service.settings import AnalyticsSettings
+from analytics_service.versions import VERSIONS, Stores
+from sagakit.ports import Clock, Log, Store
+from sagakit.runtime.loops import Bell
+from sagakit.runtime.service import LOG_WAIT_SECONDS, Service
+from shop_contracts.catalogue import SHOP
+
+TABLES = (VERSIONS, PROFILES, HIGH_VALUES)
+"""The tables of the catalogue, which outlives every version of the views."""
+BUILDER_WAIT_SECONDS = 0.5
+IDLENESS_WAIT_SECONDS = 1.0
+
+
+def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Log, clock: Clock) -> Service:
+    """Return the service over a catalogue with `TABLES`, and stores of versions with `tables.VIEWS`."""
+    settings = settings.checked()
+    service = Service.of("analytics", settings, settings.port, store=catalogue, log=log, contracts=SHOP, clock=clock)
+    its = Surroundings(
+        catalogue, stores, log, SHOP, clock, settings.bounds, settings.instance, settings.batch_records_max
+    )
+    live, profiles = Live(its), TableProfiles(clock, settings.profiles_seconds)
+    builder = Builder(its, live)
+    answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
+    service.routes += routes(answers)
+    service.hear(Desk(settings.thresholds(), profiles), GROUP)
+    service.attend(live, lambda: log.wait(LOG_WAIT_SECONDS))
+    service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)
+    service.add(Idleness(its, live, settings.idle_seconds), Bell(IDLENESS_WAIT_SECONDS))
+    if settings.report_seconds:
+        service.add(Report(answers.glance), Bell(settings.report_seconds))
+    return service
