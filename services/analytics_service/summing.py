@@ -1,8 +1,9 @@
 """How a tally becomes rows: what is stored is read, added to, and written back, all in the caller's transaction."""
 
+import enum
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
@@ -30,18 +31,40 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[int]).decode
 
 
-async def write(transaction: Transaction, partition: int, tally: Tally) -> None:
+class Part(enum.StrEnum):
+    """What is kept beside the joined orders; the bench measures each by itself."""
+
+    TOTALS = "totals"
+    PRODUCTS = "products"
+    USERS = "users"
+    WINDOWS = "windows"
+    DURATIONS = "durations"
+
+
+EVERY_PART = frozenset(Part)
+
+
+async def write(transaction: Transaction, partition: int, tally: Tally, parts: Set[Part] = EVERY_PART) -> None:
     """Add a tally to the rows of its partition."""
-    await _write_sums(transaction, TOTALS, partition, {ALL: tally.ever} if tally.ever else {})
-    await _write_sums(transaction, REASONS, partition, {name: {"orders": n} for name, n in tally.reasons.items()})
-    await _write_sums(transaction, PRODUCTS, partition, tally.products)
-    await _write_sums(transaction, USERS, partition, tally.users)
+    if Part.TOTALS in parts:
+        await _write_sums(transaction, TOTALS, partition, {ALL: tally.ever} if tally.ever else {})
+        await _write_sums(transaction, REASONS, partition, {name: {"orders": n} for name, n in tally.reasons.items()})
+    if Part.PRODUCTS in parts:
+        await _write_sums(transaction, PRODUCTS, partition, tally.products)
+    if Part.USERS in parts:
+        await _write_sums(transaction, USERS, partition, tally.users)
+    if Part.WINDOWS in parts:
+        await _write_windows(transaction, partition, tally)
+    if Part.DURATIONS in parts:
+        await _write_durations(transaction, partition, tally)
+
+
+async def _write_windows(transaction: Transaction, partition: int, tally: Tally) -> None:
     on: Mapping[tuple[int, str], int] = tally.on
     for level in LEVELS:
         on = on if level == SECOND else _coarser(on, level)
         await _write_chunks(transaction, level, partition, on)
         await _write_late(transaction, level, partition, tally)
-    await _write_durations(transaction, partition, tally)
 
 
 def chunk_key(level: int, partition: int, start: int) -> str:

@@ -1,7 +1,7 @@
 """The projection: event topics in, rows of the views out, in the transaction that also moves the offsets."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from analytics_service.folding import FOLDS, Event, fold
 from analytics_service.orders import Arrival, JoinedOrder
 from analytics_service.series import milliseconds
-from analytics_service.summing import write
+from analytics_service.summing import EVERY_PART, Part, write
 from analytics_service.tables import JOINED, LANES, Lane
 from analytics_service.tally import Tally
 from sagakit.core.messages import Message
@@ -65,9 +65,10 @@ class Views:
 
     topics = EVENT_TOPICS
 
-    def __init__(self, bounds: Bounds) -> None:
-        """Judge lateness by these bounds."""
+    def __init__(self, bounds: Bounds, parts: Set[Part] = EVERY_PART) -> None:
+        """Judge lateness by these bounds, and keep these parts beside the joined orders."""
         self._bounds = bounds
+        self._parts = parts
 
     def wants(self, message_type: str) -> bool:
         """Tell whether a message of this type says something that is counted."""
@@ -98,7 +99,7 @@ class Views:
         await transaction.save(JOINED, touched.values())
         await transaction.save(LANES, [lane.after() for lane in lanes.values()])
         for partition, tally in sorted(tallies.items()):
-            await write(transaction, partition, tally)
+            await write(transaction, partition, tally, self._parts)
 
     def committed(self) -> None:
         """Nothing waits for the commit."""
