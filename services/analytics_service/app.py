@@ -154,6 +154,10 @@ class Desk:
         del call
         return await self.glance()
 
+    async def glance_if_open(self) -> Summary | None:
+        """Return the summary as of now; None before the views are open."""
+        return None if self.live.store is None else await self.glance()
+
     async def glance(self) -> Summary:
         """Return the summary as of now."""
         now = self.clock.now()

@@ -195,7 +195,7 @@ class Builder:
         if self.follower is None:
             self.follower = follow(self._its, version.number)
         follower = self.follower
-        follower.log.until = as_places(version.target) if version.state is State.COMPARING else None
+        follower.log.stop_at(as_places(version.target) if version.state is State.COMPARING else None)
         if await follower.consumer.step():
             self.counts = follower.consumer.counts
             return True

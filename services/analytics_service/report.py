@@ -9,16 +9,20 @@ log_lines = logging.getLogger(__name__)
 
 
 class Report:
-    """Keeps the promises of `Steps`: one step is one report."""
+    """Keeps the promises of `Steps`: one step is one report, if there is anything new to tell."""
 
-    def __init__(self, glance: Callable[[], Awaitable[Summary]]) -> None:
-        """Report what `glance` sees."""
+    def __init__(self, glance: Callable[[], Awaitable[Summary | None]]) -> None:
+        """Report what `glance` sees; it sees nothing before the views are open."""
         self.name = "analytics report"
         self._glance = glance
+        self._told = 0
 
     async def step(self) -> bool:
-        """Write one line."""
-        log_lines.info("%s", line(await self._glance()))
+        """Write one line when events came since the last one."""
+        seen = await self._glance()
+        if seen is not None and seen.events != self._told:
+            self._told = seen.events
+            log_lines.info("%s", line(seen))
         return False
 
 

@@ -1,9 +1,9 @@
 """The projection: event topics in, rows of the views out, in the transaction that also moves the offsets."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -36,27 +36,31 @@ class Bounds:
 
 @dataclass(slots=True)
 class _LaneNow:
-    """A lane while a batch is folded."""
+    """A lane while a batch is folded, with what the batch adds to its counts."""
 
     before: Lane
     stream_ms: int
     lifted_ms: int
     logged_ms: int
-    counts: Counter[str] = field(default_factory=Counter)
+    events: int = 0
+    late: int = 0
+    duplicates: int = 0
+    future: int = 0
+    past: int = 0
 
     def after(self) -> Lane:
         """Return the lane as it is kept."""
-        counts, before = self.counts, self.before
+        before = self.before
         return replace(
             before,
             stream_ms=self.stream_ms,
             logged_ms=self.logged_ms,
             idle=False,
-            events=before.events + counts["events"],
-            late=before.late + counts["late"],
-            duplicates=before.duplicates + counts["duplicates"],
-            future=before.future + counts[FUTURE],
-            past=before.past + counts[PAST],
+            events=before.events + self.events,
+            late=before.late + self.late,
+            duplicates=before.duplicates + self.duplicates,
+            future=before.future + self.future,
+            past=before.past + self.past,
         )
 
 
@@ -95,7 +99,7 @@ class Views:
                 row = copy(before) if before else JoinedOrder(order_id=message.saga_id, partition=source.partition)
                 touched[message.saga_id] = row
             if not fold(row, event, tallies[source.partition]):
-                lane.counts["duplicates"] += 1
+                lane.duplicates += 1
         await transaction.save(JOINED, touched.values())
         await transaction.save(LANES, [lane.after() for lane in lanes.values()])
         for partition, tally in sorted(tallies.items()):
@@ -122,15 +126,20 @@ class Views:
         bounds, lane = self._bounds, lanes[source.topic, source.partition]
         at_ms, logged_ms = milliseconds(message.time), _logged_ms(source.appended_at)
         latest_ms = logged_ms + bounds.future_ms
-        flag = FUTURE if at_ms > latest_ms else PAST if at_ms < logged_ms - bounds.past_ms else None
-        lane.stream_ms = max(lane.stream_ms, min(at_ms, latest_ms))
+        flag = None
+        if at_ms > lane.stream_ms:
+            lane.stream_ms = max(lane.stream_ms, min(at_ms, latest_ms))
+        if at_ms > latest_ms:
+            flag, lane.future = FUTURE, lane.future + 1
+        elif at_ms < logged_ms - bounds.past_ms:
+            flag, lane.past = PAST, lane.past + 1
         lane.logged_ms = logged_ms
-        closed_ms = max(lane.stream_ms - bounds.lateness_ms, lane.lifted_ms)
-        lane.counts["events"] += 1
-        if flag is not None:
-            lane.counts[flag] += 1
+        closed_ms = lane.stream_ms - bounds.lateness_ms
+        if closed_ms < lane.lifted_ms:
+            closed_ms = lane.lifted_ms
+        lane.events += 1
         if at_ms < closed_ms:
-            lane.counts["late"] += 1
+            lane.late += 1
         arrival = Arrival(closed_ms, logged_ms, source.offset)
         return Event(message.type, SHOP.decode(message), message.mode.value, at_ms, arrival, flag), lane
 

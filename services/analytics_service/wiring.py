@@ -34,5 +34,5 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)
     service.add(Idleness(its, live, settings.idle_seconds), Bell(IDLENESS_WAIT_SECONDS))
     if settings.report_seconds:
-        service.add(Report(answers.glance), Bell(settings.report_seconds))
+        service.add(Report(answers.glance_if_open), Bell(settings.report_seconds))
     return service

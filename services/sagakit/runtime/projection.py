@@ -75,8 +75,8 @@ class _Lane:
 class AlignedLog:
     """A log whose `fetch` returns records in the order in which the log got them, over all partitions and topics.
 
-    Per partition the order stays that of the offsets. Over them it is a best effort: what nobody has read yet may be older.
-    Kafka Streams chooses its next record in the same way, by event time (KIP-353). `until` are offsets not to go beyond.
+    Per partition the order stays that of the offsets. Over them it is a best effort: what nobody has read yet may be
+    older. Kafka Streams chooses its next record in the same way, by event time (KIP-353).
     """
 
     def __init__(self, log: Log) -> None:
@@ -85,19 +85,23 @@ class AlignedLog:
         self._lanes: dict[Place, _Lane] = {}
         self._ready: deque[Record] = deque()
         self._wanted: dict[Place, int] = {}
-        self.until: Mapping[Place, int] | None = None
+        self._until: Mapping[Place, int] | None = None
 
     @property
     def partitions(self) -> int:
         """How many partitions each topic has."""
         return self._log.partitions
 
+    def stop_at(self, until: Mapping[Place, int] | None) -> None:
+        """Return nothing at or beyond these offsets from now on; None lifts that."""
+        if until != self._until:
+            self._until = until
+            self._begin({})
+
     async def fetch(self, positions: Mapping[Place, int], limit: int) -> list[Record]:
         """Return at most `limit` records from these offsets on, the ones that were appended first before the others."""
         if positions != self._wanted:
-            self._wanted = dict(positions)
-            self._lanes = {place: _Lane(offset) for place, offset in positions.items()}
-            self._ready.clear()
+            self._begin(positions)
         if not self._ready:
             self._ready.extend(await self._next())
         records = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
@@ -128,6 +132,12 @@ class AlignedLog:
     async def close(self) -> None:
         """The log is closed by whoever opened it."""
 
+    def _begin(self, positions: Mapping[Place, int]) -> None:
+        """Go on from other positions, and forget what was read."""
+        self._wanted = dict(positions)
+        self._lanes = {place: _Lane(offset) for place, offset in positions.items()}
+        self._ready.clear()
+
     async def _next(self) -> list[Record]:
         """Return what is older than everything that may still be read, in the order of its times."""
         unread = await self._read_ahead()
@@ -149,4 +159,4 @@ class AlignedLog:
         return self._lanes if len(read) == asked else self._lanes.keys() - empty.keys()
 
     def _is_over(self, place: Place) -> bool:
-        return self.until is not None and self._lanes[place].offset >= self.until.get(place, 0)
+        return self._until is not None and self._lanes[place].offset >= self._until.get(place, 0)
