@@ -9,7 +9,7 @@ SEED ?= 1
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install lint format specs test check demo dev bench simulate lock clean
+.PHONY: help install lint format specs test test-browser check demo dev bench bench-long simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,11 @@ format: $(INSTALLED) ## Put the code into the house style, as far as a machine c
 specs: $(INSTALLED) ## Run the specs: values only, no servers, on every save
 	$(BIN)/python -m pytest tests/specs
 
-test: $(INSTALLED) ## Run every test that needs no server
-	$(BIN)/python -m pytest -n auto
+test: $(INSTALLED) ## Run every test that needs no server and no browser
+	$(BIN)/python -m pytest -n auto -m "not browser"
+
+test-browser: $(INSTALLED) ## Look at the dashboard in headless Chromium, which has to be installed
+	$(BIN)/python -m pytest -n auto -m browser
 
 check: lint test ## What a commit has to pass
 
@@ -52,6 +55,9 @@ dev: $(INSTALLED) ## Run the shop on this machine and keep it running
 
 bench: $(INSTALLED) ## Measure how many sagas one machine carries
 	$(BIN)/python -m onebox.bench
+
+bench-long: $(INSTALLED) ## Measure also what takes an hour: the analytics over 10,000,000 events
+	$(BIN)/python -m onebox.bench analytics-flat --events 10000000
 
 simulate: $(INSTALLED) ## Replay one simulated world: make simulate SEED=42
 	$(BIN)/python -m onebox.simulation --seed $(SEED)

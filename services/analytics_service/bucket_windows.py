@@ -18,7 +18,7 @@ _decode = msgspec.json.Decoder(list[int]).decode
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in one window: the sum of each series now, what is in it that came after it closed, and how many came so."""
+    """What is in one window: the sum of each series, how much of it came after it closed, and how many events."""
 
     now: Mapping[str, int]
     late: Mapping[str, int]

@@ -1,8 +1,8 @@
 """Where the windows of fixed length lie: tumbling and hopping ones, also by a caller's clock. No IO.
 
-Windows are `[start, end)`. In UTC they begin at multiples of the step since 1970, as those of Kafka Streams do. By another
-clock, those of whole days begin at local midnight (a day may have 23 or 25 hours), and shorter ones at multiples of the
-step since local midnight by that clock; their step must divide the day.
+Windows are `[start, end)`. In UTC they begin at multiples of the step since 1970, as those of Kafka Streams do. By
+another clock, those of whole days begin at local midnight (a day may have 23 or 25 hours), and shorter ones at
+multiples of the step since local midnight by that clock; their step must divide the day.
 """
 
 from collections.abc import Iterator
@@ -82,15 +82,16 @@ def _by_days(size: int, step: int, start: datetime, end: datetime, zone: tzinfo)
     days, length = step // DAY, size // DAY
     if size % DAY:
         raise WindowError("size", "must be whole days when the step is: a day by a local clock is not always 24 hours")
-    found = []
-    for ordinal in _days(start, end, zone):
-        if (ordinal - EPOCH_DAY) % days == 0:
-            found.append(Span(_at(ordinal, 0, zone), _at(ordinal + length, 0, zone)))
+    found = [
+        Span(_at(ordinal, 0, zone), _at(ordinal + length, 0, zone))
+        for ordinal in _days(start, end, zone)
+        if (ordinal - EPOCH_DAY) % days == 0
+    ]
     return _within(found, start, end)
 
 
 def _within_days(size: int, step: int, start: datetime, end: datetime, zone: tzinfo) -> list[Span]:
-    """Return windows shorter than a day: up to an hour they are of equal length, longer ones end when the clock says."""
+    """Return windows within days: up to an hour they are of equal length, longer ones end when the clock says."""
     starts: list[tuple[int, int, int]] = []
     for ordinal in _days(start, end, zone):
         midnight, next_midnight = _at(ordinal, 0, zone), _at(ordinal + 1, 0, zone)

@@ -1,7 +1,8 @@
 """Windows that events make: sliding ones and sessions, at millisecond resolution. No IO.
 
-Both follow Kafka Streams (KIP-450, sliding windows; KIP-94, session windows): a window's end belongs to it. What is there at
-close is found by letting the events come once more, in the order in which the log got them, each with what was closed then.
+Both follow Kafka Streams (KIP-450, sliding windows; KIP-94, session windows): a window's end belongs to it. What is
+there at close is found by letting the events come once more, in the order in which the log got them, each with what
+was closed then.
 """
 
 from bisect import bisect_left, bisect_right
@@ -29,8 +30,8 @@ class EventWindow:
 def sliding(points: Iterable[Point], size_ms: int) -> list[EventWindow]:
     """Return the sliding windows of these events, by their start.
 
-    One ends at each event, and one starts a millisecond after each event if there is an event in it. An event that comes
-    when a window's end is closed is late for that window.
+    One ends at each event, and one starts a millisecond after each event if there is an event in it. An event that
+    comes when a window's end is closed is late for that window.
     """
     events = sorted(points, key=lambda point: point.at_ms)
     times = [point.at_ms for point in events]
@@ -56,7 +57,7 @@ def sliding(points: Iterable[Point], size_ms: int) -> list[EventWindow]:
 
 
 def sessions(points: Iterable[Point], gap_ms: int) -> list[EventWindow]:
-    """Return the sessions of one user's events, by their start; those that exist on one side only stand by themselves."""
+    """Return the sessions of one user's events, by start; what exists on one side only stands by itself."""
     events = list(points)
     now = {(group[0].at_ms, group[-1].at_ms): group for group in _groups(events, gap_ms)}
     at_close = _sessions_at_close(events, gap_ms)

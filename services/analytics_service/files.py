@@ -1,4 +1,4 @@
-"""The stores of versions as SQLite files in one directory: `analytics-1.db`, `analytics-2.db`, …
+"""The stores of versions as SQLite files in one directory: `analytics-1.db`, `analytics-2.db` and so on.
 
 Views can be made again from the log, and a commit that a power failure takes takes its offsets with it: so they are not
 waited for (`synchronous=NORMAL`), unlike everything that a saga depends on.

@@ -276,7 +276,7 @@ def _count_refunded(row: JoinedOrder, tally: Tally) -> None:
 def _count_money(
     row: JoinedOrder, tally: Tally, what: str, count: str, amount: int | None, at_ms: int, closed_ms: int
 ) -> None:
-    """Count an amount at its own time, for its user, and for its products by their lines when it is the order's total."""
+    """Count an amount at its own time, for its user, and by the lines for its products when it is the total."""
     assert row.currency is not None, "the caller knows the order"
     assert row.user_id is not None, "an order has a user"
     if not amount:

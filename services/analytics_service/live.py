@@ -1,7 +1,7 @@
-"""The loops that keep the views: one follows the live version, one builds another beside it, one lets idle lanes catch up.
+"""The loops that keep the views: one follows the live version, one builds another, one lets idle lanes catch up.
 
-Which version is live stands in the catalogue, and is looked at before every batch: a swap takes effect at once, and no batch
-is ever in two versions.
+Which version is live stands in the catalogue, and is looked at before every batch: a swap takes effect at once, and
+no batch is ever in two versions.
 """
 
 import asyncio
@@ -250,8 +250,9 @@ class Builder:
 class Idleness:
     """Lets lanes in which nothing happens come along with the others, as Flink does with idle partitions.
 
-    A lane is idle when all of it was read and nothing came for some time. It is lifted to the least of those that are not
-    idle, or, when all are, to the furthest. Only who holds a partition lifts its lanes, so what is said to be closed is so.
+    A lane is idle when all of it was read and nothing came for some time. It is lifted to the least of those that are
+    not idle, or, when all are, to the furthest. Only who holds a partition lifts its lanes, so what is said to be
+    closed is so.
     """
 
     def __init__(self, its: Surroundings, live: Live, idle_seconds: float) -> None:

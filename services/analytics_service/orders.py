@@ -37,9 +37,9 @@ class Outcome(enum.StrEnum):
 class JoinedOrder(msgspec.Struct, omit_defaults=True, kw_only=True):
     """An order × its payment × its reservation × its shipment.
 
-    A time is None while the event did not come. `paid` and `refunded` are amounts in major units as they were said, and in
-    minor units once the order's currency is known. `first_ms` is the time of its first event, and `waiting_since_ms` the same until
-    nothing is missing.
+    A time is None while the event did not come. `paid` and `refunded` are amounts in major units as they were said,
+    and in minor units once the order's currency is known. `first_ms` is the time of its first event, and
+    `waiting_since_ms` the same until nothing is missing.
     """
 
     order_id: str

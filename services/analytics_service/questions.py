@@ -34,7 +34,7 @@ class WindowType(StrEnum):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """Which windows of which metric begin in `[start, end)`. Lengths are milliseconds, and None where they mean nothing."""
+    """Which windows of which metric begin in `[start, end)`. Lengths that mean nothing are None."""
 
     metric: Metric
     type: WindowType

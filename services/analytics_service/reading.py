@@ -208,7 +208,7 @@ async def _orders_of(reader: Reader, user_id: str, query: Query) -> list[JoinedO
 
 
 async def unmatched(reader: Reader, before: datetime, after: tuple[int, str] | None, limit: int) -> list[JoinedOrder]:
-    """Return the orders of which something is missing, and of which the first was heard until then, the oldest first."""
+    """Return the orders of which something is missing and the first event is not younger, the oldest first."""
     query = Query(by="waiting_since_ms", below=milliseconds(before) + 1, after=after, limit=limit)
     return await reader.select(JOINED, query)
 

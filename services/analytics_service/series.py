@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
 LEVELS: Mapping[int, int] = {SECOND: 300, MINUTE: 240, HOUR: 168, DAY: 64}
@@ -49,7 +50,7 @@ def moment(milliseconds: int) -> datetime:
     try:
         return EPOCH + milliseconds * MILLISECOND
     except OverflowError:
-        return (datetime.max if milliseconds > 0 else datetime.min).replace(tzinfo=UTC)
+        return LAST if milliseconds > 0 else FIRST
 
 
 def chunk_start(level: int, bucket: int) -> int:
@@ -59,5 +60,5 @@ def chunk_start(level: int, bucket: int) -> int:
 
 
 def open_end(level: int, closed_second: int) -> int:
-    """Return the earliest end of a window, a multiple of the level, that was open when this second was the last closed."""
+    """Return the earliest end of a window of the level that was open when this second was the last one closed."""
     return (closed_second // level + 1) * level

@@ -16,8 +16,8 @@ Batch = Annotated[int, Meta(ge=1, le=100_000)]
 class AnalyticsSettings(ServiceSettings, frozen=True, kw_only=True):
     """What can be set, and what holds when nothing is.
 
-    `high_value_over` is an amount in the default currency, and may go on with others: `1000,EUR=900,JPY=150000`. An order
-    in a currency without a threshold is never of high value, for nothing is converted.
+    `high_value_over` is an amount in the default currency, and may go on with others: `1000,EUR=900,JPY=150000`. An
+    order in a currency without a threshold is never of high value, for nothing is converted.
     """
 
     port: Annotated[Port, variable("ANALYTICS_PORT")] = 3005

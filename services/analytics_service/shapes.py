@@ -11,7 +11,7 @@ Value = int | float | Decimal | None
 
 
 class WindowShown(Shape, frozen=True, kw_only=True):
-    """One window. `now` counts everything that came, `atClose` what had come when it closed; both null without an answer.
+    """One window. `now` counts everything that came, `atClose` what had when it closed; null is no answer.
 
     `lateCount` events are in `now` and came too late for `atClose`. A `final` window's `atClose` never changes again.
     """
@@ -75,7 +75,7 @@ class ModeShown(Shape, frozen=True, kw_only=True):
 
 
 class Oddities(Shape, frozen=True, kw_only=True):
-    """Events that are counted and looked strange: late ones, repeated ones (counted once), and times nobody believes."""
+    """Events that looked strange: late ones, repeated ones (counted once), and times that nobody believes."""
 
     late: int
     duplicates: int

@@ -3,7 +3,8 @@
 import enum
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -44,7 +45,7 @@ class Part(enum.StrEnum):
 EVERY_PART = frozenset(Part)
 
 
-async def write(transaction: Transaction, partition: int, tally: Tally, parts: Set[Part] = EVERY_PART) -> None:
+async def write(transaction: Transaction, partition: int, tally: Tally, parts: AbstractSet[Part] = EVERY_PART) -> None:
     """Add a tally to the rows of its partition."""
     if Part.TOTALS in parts:
         await _write_sums(transaction, TOTALS, partition, {ALL: tally.ever} if tally.ever else {})

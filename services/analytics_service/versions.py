@@ -1,8 +1,8 @@
 """Versions of the views: which one is live, and how another is built beside it, compared, and swapped in (Kappa).
 
-The catalogue says which versions there are; each has a store of its own. It moves by compare-and-set, so several instances
-may drive the same rebuild. A new version reads the log from its start under a group of its own; offsets and rows are one
-transaction there too, so one that is killed half-way goes on where it was.
+The catalogue says which versions there are; each has a store of its own. It moves by compare-and-set, so several
+instances may drive the same rebuild. A new version reads the log from its start under a group of its own; offsets and
+rows are one transaction there too, so one that is killed half-way goes on where it was.
 
     building → comparing → live → retired       or, when both do not say the same: comparing → different → live
 """

@@ -1,7 +1,8 @@
 """The projection: event topics in, rows of the views out, in the transaction that also moves the offsets."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +70,7 @@ class Views:
 
     topics = EVENT_TOPICS
 
-    def __init__(self, bounds: Bounds, parts: Set[Part] = EVERY_PART) -> None:
+    def __init__(self, bounds: Bounds, parts: AbstractSet[Part] = EVERY_PART) -> None:
         """Judge lateness by these bounds, and keep these parts beside the joined orders."""
         self._bounds = bounds
         self._parts = parts
@@ -135,7 +136,7 @@ class Views:
             flag, lane.past = PAST, lane.past + 1
         lane.logged_ms = logged_ms
         closed_ms = lane.stream_ms - bounds.lateness_ms
-        if closed_ms < lane.lifted_ms:
+        if closed_ms < lane.lifted_ms:  # noqa: PLR1730 - for every event, and max() costs a call
             closed_ms = lane.lifted_ms
         lane.events += 1
         if at_ms < closed_ms:

@@ -113,9 +113,11 @@ async def _sessions(reader: Reader, asked: Question, known: Sequence[Lane], late
     for user_id, times in by_user.items():
         orders = await activity(reader, user_id, min(times), max(times), asked.gap_ms)
         own: list[Point] = [point for row in orders for point in points(row, asked.metric, asked.currency)]
-        for window in sessions(own, asked.gap_ms):
-            if first <= window.start_ms < end:
-                shown.append((window.start_ms, user_id, _event(asked, window, user_id, closed, asked.gap_ms)))
+        shown += [
+            (window.start_ms, user_id, _event(asked, window, user_id, closed, asked.gap_ms))
+            for window in sessions(own, asked.gap_ms)
+            if first <= window.start_ms < end
+        ]
         _refuse_many(shown)
     return [window for *_, window in sorted(shown, key=lambda found: found[:2])]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -58,6 +59,8 @@ async def _when_parent_ends(stop: asyncio.Event) -> None:
 def main() -> None:
     """Run the services named on the command line."""
     data_dir = Path(os.environ["SAGAPLANE_DATA_DIR"])
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("analytics_service.report").setLevel(logging.INFO)
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
     import uvloop

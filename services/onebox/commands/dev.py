@@ -54,6 +54,7 @@ def welcome(layout: "Layout") -> str:
     return "\n".join(
         [
             *(f"  {name + '-service':<22}{layout.url(name)}/docs" for name in SERVICES),
+            f"  {'dashboard':<22}{layout.url('analytics')}/",
             "",
             "✔ ready, for this machine only; Ctrl-C ends it. Next, in another terminal:",
             "  sagactl submit --item prod-1:2:9.99 --count 10 --wait",

@@ -1,7 +1,7 @@
 """How a view is kept: a consumer whose handler also hears where each message stood in the log, and when it got there.
 
-A view's rows and its offsets are one transaction, so a restart counts nothing twice. Reading is aligned in time, so that
-what belongs together comes together, also while years of events are caught up with.
+A view's rows and its offsets are one transaction, so a restart counts nothing twice. Reading is aligned in time, so
+that what belongs together comes together, also while years of events are caught up with.
 """
 
 from collections import deque

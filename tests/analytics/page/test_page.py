@@ -18,6 +18,8 @@ from tests.analytics.page.stub import PAGE, Stub, serving
 from analytics_service.shapes import Summary
 from sagakit.runtime.http.problems import problem
 
+pytestmark = pytest.mark.browser
+
 Look = Callable[..., AbstractContextManager[tuple[Tab, Stub]]]
 
 LIVE = "document.querySelector('#state').dataset.state === 'live'"
