@@ -11,7 +11,7 @@ import msgspec
 from analytics_service.calendar_windows import Span
 from analytics_service.metrics import Recipe
 from analytics_service.series import DURATION
-from analytics_service.tables import Chunk, Durations, LateSums
+from analytics_service.tables import Chunk, LateSums
 
 _decode = msgspec.json.Decoder(list[int]).decode
 
@@ -60,18 +60,30 @@ def _scatter(numbers: list[int], places: list[int], at: int) -> None:
             numbers[index] += amount
 
 
-def bins_of_spans(spans: Sequence[Span], durations: Iterable[Durations]) -> list[dict[str, int]]:
-    """Return the bins of durations in each window, named as series, from rows whose level the windows are made of."""
-    by_start: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    for row in durations:
-        by_start[row.start].update(row.bins)
-    starts = sorted(by_start)
+def bins_of_spans(spans: Sequence[Span], level: int, chunks: Iterable[Chunk]) -> list[dict[str, int]]:
+    """Return the bins of durations in each window, from chunks of this level that cover them all.
+
+    The windows' starts and ends must only go forward.
+    """
+    by_bucket: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for chunk in chunks:
+        for name, raw in chunk.series.items():
+            if name.startswith(DURATION):
+                numbers = _decode(raw)
+                for place, amount in zip(numbers[::2], numbers[1::2], strict=True):
+                    by_bucket[chunk.start + place * level][name] += amount
+    buckets = sorted(by_bucket)
+    bins: Counter[str] = Counter()
+    first = following = bisect_left(buckets, spans[0].start) if spans else 0
     found = []
     for span in spans:
-        bins: Counter[int] = Counter()
-        for start in starts[bisect_left(starts, span.start) : bisect_left(starts, span.end)]:
-            bins.update(by_start[start])
-        found.append({f"{DURATION}:{key}": count for key, count in bins.items()})
+        while following < len(buckets) and buckets[following] < span.end:
+            bins.update(by_bucket[buckets[following]])
+            following += 1
+        while first < following and buckets[first] < span.start:
+            bins.subtract(by_bucket[buckets[first]])
+            first += 1
+        found.append({name: count for name, count in bins.items() if count})
     return found
 
 

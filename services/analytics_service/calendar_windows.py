@@ -96,7 +96,9 @@ def _within_days(size: int, step: int, start: datetime, end: datetime, zone: tzi
     for ordinal in _days(start, end, zone):
         midnight, next_midnight = _at(ordinal, 0, zone), _at(ordinal + 1, 0, zone)
         if step <= HOUR:
-            starts += [(at, ordinal, 0) for at in range(midnight, next_midnight, step)]
+            first = midnight + max(_ceiling(start) - midnight, 0) // step * step
+            last = min(next_midnight, _ceiling(end) + 2 * step)
+            starts += [(at, ordinal, 0) for at in range(first, last, step)]
         else:
             starts += [(_at(ordinal, second, zone), ordinal, second) for second in range(0, DAY, step)]
     found = []

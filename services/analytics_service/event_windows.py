@@ -34,26 +34,46 @@ def sliding(points: Iterable[Point], size_ms: int) -> list[EventWindow]:
     comes when a window's end is closed is late for that window.
     """
     events = sorted(points, key=lambda point: point.at_ms)
-    times = [point.at_ms for point in events]
-    in_time = [p for p in events if p.at_ms >= p.arrival.closed_ms]
-    kept = [p for p in events if p.at_ms + size_ms >= p.arrival.closed_ms]
     late = [p for p in events if p.at_ms < p.arrival.closed_ms]
-    late_times = [p.at_ms for p in late]
     starts_now = {p.at_ms - size_ms for p in events} | {p.at_ms + 1 for p in events}
-    starts_at_close = {p.at_ms - size_ms for p in in_time} | {p.at_ms + 1 for p in kept}
+    starts_at_close = {p.at_ms - size_ms for p in events if p.at_ms >= p.arrival.closed_ms}
+    starts_at_close |= {p.at_ms + 1 for p in events if p.at_ms + size_ms >= p.arrival.closed_ms}
+    late_times = [p.at_ms for p in late]
+    running = _Running(events)
     found = []
     for start in sorted(starts_now):
         end = start + size_ms
-        inside = events[bisect_left(times, start) : bisect_right(times, end)]
-        if not inside:
+        count = running.move(start, end)
+        if not count:
             continue
         beside = late[bisect_left(late_times, start) : bisect_right(late_times, end)]
         missed = [p for p in beside if p.arrival.closed_ms > end]
-        exists = start in starts_at_close and len(missed) < len(inside)
-        now = sums(inside)
+        exists = start in starts_at_close and len(missed) < count
+        now = running.sums.copy()
         at_close = _less(now, sums(missed)) if exists else None
-        found.append(EventWindow(start, end, now, at_close, len(missed) if exists else len(inside)))
+        found.append(EventWindow(start, end, now, at_close, len(missed) if exists else count))
     return found
+
+
+class _Running:
+    """The sums of the events in a window that only moves forward."""
+
+    def __init__(self, events: Sequence[Point]) -> None:
+        """Begin before the first of the events, which are in the order of time."""
+        self.sums: Counter[str] = Counter()
+        self._events = events
+        self._first = self._next = 0
+
+    def move(self, start: int, end: int) -> int:
+        """Move to `[start, end]`, and return how many events are in it."""
+        events = self._events
+        while self._next < len(events) and events[self._next].at_ms <= end:
+            self.sums.update(events[self._next].sums)
+            self._next += 1
+        while self._first < self._next and events[self._first].at_ms < start:
+            self.sums.subtract(events[self._first].sums)
+            self._first += 1
+        return self._next - self._first
 
 
 def sessions(points: Iterable[Point], gap_ms: int) -> list[EventWindow]:

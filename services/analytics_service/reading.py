@@ -12,11 +12,10 @@ from analytics_service.bucket_windows import Contents, bins_of_spans, contents, 
 from analytics_service.calendar_windows import Span, WindowError, level_of
 from analytics_service.metrics import MOMENTS, RECIPES, Metric, Point, points
 from analytics_service.orders import JoinedOrder
-from analytics_service.series import EVER, HOUR, MINUTE, SPANS, chunk_start, milliseconds
+from analytics_service.series import HOUR, MINUTE, SPANS, chunk_start, milliseconds
 from analytics_service.summing import ALL, merged, sums_key
 from analytics_service.tables import (
     CHUNKS,
-    DURATIONS,
     JOINED,
     LANES,
     LATE,
@@ -25,16 +24,16 @@ from analytics_service.tables import (
     TOTALS,
     USERS,
     Chunk,
-    Durations,
     Lane,
     LateSums,
     Series,
     Sums,
 )
-from analytics_service.tally import DURATION_LEVELS
 from sagakit.ports import Query, Reader, Table
 
 POINTS_MAX = 5000
+MARGIN_MAX = 2000
+"""As many orders are read at once to find sessions; beyond that, each user's neighbours are asked for."""
 ROWS_MAX = 100_000
 ROWS_AT_ONCE = 2000
 
@@ -63,14 +62,6 @@ async def reasons(reader: Reader) -> dict[str, int]:
     """Return how many orders were cancelled, by reason, the most frequent first."""
     counts = {name: series["orders"] for name, series in merged(await every(reader, REASONS)).items()}
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-async def durations(reader: Reader) -> Counter[int]:
-    """Return the bins of all durations there ever were."""
-    bins: Counter[int] = Counter()
-    for row in await reader.select(DURATIONS, Query(where={"level": EVER}, by="start", limit=ROWS_MAX)):
-        bins.update(row.bins)
-    return bins
 
 
 async def lanes(reader: Reader) -> list[Lane]:
@@ -110,16 +101,13 @@ async def windows(reader: Reader, metric: Metric, currency: str, spans: Sequence
     if not spans:
         return []
     recipe, level = RECIPES[metric], level_of([*spans], size)
-    if recipe.of_durations:
-        if level < MINUTE:
-            raise WindowError("size", "must be whole minutes for durations")
-        level = max(known for known in DURATION_LEVELS if known <= level)
+    if recipe.of_durations and level < MINUTE:
+        raise WindowError("size", "must be whole minutes for durations, which are not kept by the second")
     first, end = min(span.start for span in spans), max(span.end for span in spans)
+    chunks: list[Chunk] = await _between(reader, CHUNKS, level, "start", chunk_start(level, first), end)
     if recipe.of_durations:
-        rows: list[Durations] = await _between(reader, DURATIONS, level, "start", first, end)
-        now = bins_of_spans(spans, rows)
+        now = bins_of_spans(spans, level, chunks)
     else:
-        chunks: list[Chunk] = await _between(reader, CHUNKS, level, "start", chunk_start(level, first), end)
         now = sums_of(spans, level, recipe.names(currency), chunks)
     late: list[LateSums] = await _between(reader, LATE, level, "bucket", first, end)
     return contents(spans, now, recipe, currency, late)
@@ -148,14 +136,23 @@ async def events(reader: Reader, metric: Metric, currency: str, first_ms: int, e
     ]
 
 
-async def placed(reader: Reader, first_ms: int, end_ms: int, user_id: str | None) -> list[JoinedOrder]:
-    """Return the orders placed in `[first_ms, end_ms)`, of one user or of all.
+async def placed(
+    reader: Reader, first_ms: int, end_ms: int, gap_ms: int, user_id: str | None
+) -> tuple[list[JoinedOrder], int]:
+    """Return the orders placed in `[first_ms, end_ms)`, of one user or of all, and how far beyond it was read.
+
+    That is a gap before and behind the range, so that few neighbours remain to be looked for; where this is too much,
+    nothing.
 
     Raises:
         WindowError: when there are more than are answered.
     """
     where = {} if user_id is None else {"user_id": user_id}
-    return await _joined_by(reader, where, "created_ms", first_ms, end_ms)
+    query = Query(where=where, by="created_ms", at_least=first_ms - gap_ms, below=end_ms + gap_ms, limit=MARGIN_MAX + 1)
+    rows = await reader.select(JOINED, query)
+    if len(rows) <= MARGIN_MAX:
+        return rows, gap_ms
+    return await _joined_by(reader, where, "created_ms", first_ms, end_ms), 0
 
 
 async def _joined_by(
@@ -168,15 +165,24 @@ async def _joined_by(
     return rows
 
 
-async def activity(reader: Reader, user_id: str, first_ms: int, last_ms: int, gap_ms: int) -> list[JoinedOrder]:
-    """Return the orders of a user between two of them, and all before and after without a longer silence between them.
+async def activity(
+    reader: Reader, user_id: str, inside: Sequence[JoinedOrder], read_from_ms: int, read_to_ms: int, gap_ms: int
+) -> list[JoinedOrder]:
+    """Return the orders of a user, and all before and after them without a longer silence between them.
+
+    `inside` are those of the range that was read; neighbours are looked for only where they could be beyond it.
 
     Raises:
         WindowError: when there are more than are answered.
     """
-    inside = await placed(reader, first_ms, last_ms + 1, user_id)
-    before = await _unbroken(reader, user_id, first_ms, gap_ms, forward=False)
-    after = await _unbroken(reader, user_id, last_ms, gap_ms, forward=True)
+    times = [row.created_ms for row in inside if row.created_ms is not None]
+    first_ms, last_ms = min(times), max(times)
+    before: list[JoinedOrder] = []
+    after: list[JoinedOrder] = []
+    if first_ms - gap_ms < read_from_ms:
+        before = await _unbroken(reader, user_id, first_ms, gap_ms, forward=False)
+    if last_ms + gap_ms >= read_to_ms:
+        after = await _unbroken(reader, user_id, last_ms, gap_ms, forward=True)
     return [*before, *inside, *after]
 
 
@@ -219,7 +225,6 @@ async def digest(reader: Reader) -> dict[str, int]:
     found |= {f"cancelled {name}": count for name, count in (await reasons(reader)).items()}
     for name, series in await products(reader, None, ROWS_MAX):
         found |= {f"product {name} {key}": amount for key, amount in series.items()}
-    found |= {f"duration bin {key}": count for key, count in (await durations(reader)).items()}
     found["joined orders"] = await reader.count(JOINED, {})
     hours: Counter[str] = Counter()
     for chunk in await reader.select(CHUNKS, Query(where={"level": HOUR}, by="start", limit=ROWS_MAX)):

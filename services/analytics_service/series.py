@@ -16,8 +16,6 @@ LEVELS: Mapping[int, int] = {SECOND: 300, MINUTE: 240, HOUR: 168, DAY: 64}
 """Seconds of a bucket → how many of them are kept in one record, from the finest level to the coarsest."""
 SPANS: Mapping[int, int] = {level: level * buckets for level, buckets in LEVELS.items()}
 """Seconds of a bucket → seconds of a record."""
-EVER = 0
-"""The level of what is counted over all time."""
 
 ORDERS = "orders"
 CONFIRMED = "confirmed"

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from analytics_service.live import group_of
-from analytics_service.metrics import Metric, mean, percentile, rate
+from analytics_service.metrics import Metric, bins_of, mean, percentile, rate
 from analytics_service.questions import Question, WindowType
-from analytics_service.reading import durations, lanes, reasons, totals
+from analytics_service.reading import lanes, reasons, totals
 from analytics_service.series import (
     CANCELLED,
     CAPTURED,
@@ -48,7 +48,7 @@ class Glance:
 async def summary(reader: Reader, at: Glance) -> Summary:
     """Return the summary."""
     sums, known = await totals(reader), await lanes(reader)
-    bins = await durations(reader)
+    bins = bins_of(sums)
     done = await reader.progress(group_of(at.version))
     orders, confirmed, cancelled = sums.get(ORDERS, 0), sums.get(CONFIRMED, 0), sums.get(CANCELLED, 0)
     behind = [

@@ -8,17 +8,15 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from analytics_service.series import EVER, LEVELS, SECOND, SPANS, open_end
+from analytics_service.series import LEVELS, MINUTE, SECOND, SPANS, open_end
 from analytics_service.tables import (
     CHUNKS,
-    DURATIONS,
     LATE,
     PRODUCTS,
     REASONS,
     TOTALS,
     USERS,
     Chunk,
-    Durations,
     LateSums,
     Series,
     Sums,
@@ -39,7 +37,6 @@ class Part(enum.StrEnum):
     PRODUCTS = "products"
     USERS = "users"
     WINDOWS = "windows"
-    DURATIONS = "durations"
 
 
 EVERY_PART = frozenset(Part)
@@ -56,14 +53,14 @@ async def write(transaction: Transaction, partition: int, tally: Tally, parts: A
         await _write_sums(transaction, USERS, partition, tally.users)
     if Part.WINDOWS in parts:
         await _write_windows(transaction, partition, tally)
-    if Part.DURATIONS in parts:
-        await _write_durations(transaction, partition, tally)
 
 
 async def _write_windows(transaction: Transaction, partition: int, tally: Tally) -> None:
     on: Mapping[tuple[int, str], int] = tally.on
     for level in LEVELS:
         on = on if level == SECOND else _coarser(on, level)
+        if level == MINUTE:
+            on = {**on, **tally.durations}
         await _write_chunks(transaction, level, partition, on)
         await _write_late(transaction, level, partition, tally)
 
@@ -145,20 +142,6 @@ async def _write_late(transaction: Transaction, level: int, partition: int, tall
             for key, (bucket, end, sums) in by_key.items()
         ],
     )
-
-
-async def _write_durations(transaction: Transaction, partition: int, tally: Tally) -> None:
-    bins = dict(tally.durations)
-    if tally.durations_ever:
-        bins[EVER, 0] = tally.durations_ever
-    known = await transaction.load(DURATIONS, [chunk_key(level, partition, start) for level, start in bins])
-    changed: list[Durations] = []
-    for (level, start), new in bins.items():
-        key = chunk_key(level, partition, start)
-        old = Counter(known[key].bins) if key in known else Counter[int]()
-        old.update(new)
-        changed.append(Durations(key=key, level=level, partition=partition, start=start, bins=dict(old)))
-    await transaction.save(DURATIONS, changed)
 
 
 async def _write_sums(

@@ -38,6 +38,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Some buckets in a row of one level and partition.
 
     Each series is a JSON list: the place of a bucket that is not empty, its number, and so on, the places ascending.
+    From minutes on, `duration:<bin>` counts the sagas of one bin of a sketch that ended then.
     """
 
     key: str
@@ -59,16 +60,6 @@ class LateSums(msgspec.Struct, frozen=True, kw_only=True):
     bucket: int
     open_end: int
     series: Series
-
-
-class Durations(msgspec.Struct, frozen=True, kw_only=True):
-    """How long sagas took that ended in one bucket: how many there are in each bin of a sketch."""
-
-    key: str
-    level: int
-    partition: int
-    start: int
-    bins: dict[int, int]
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +99,6 @@ JOINED: Table[JoinedOrder] = Table(
 LANES: Table[Lane] = Table("lanes", Lane, "lane")
 CHUNKS: Table[Chunk] = Table("chunks", Chunk, "key", (("level", "start"),))
 LATE: Table[LateSums] = Table("late", LateSums, "key", (("level", "bucket"),))
-DURATIONS: Table[Durations] = Table("durations", Durations, "key", (("level", "start"),))
 TOTALS: Table[Sums] = Table("totals", Sums, "key")
 REASONS: Table[Sums] = Table("reasons", Sums, "key")
 PRODUCTS: Table[Sums] = Table("products", Sums, "key", (("name",),))
@@ -119,7 +109,6 @@ VIEWS: tuple[Table[Any], ...] = (
     LANES,
     CHUNKS,
     LATE,
-    DURATIONS,
     TOTALS,
     REASONS,
     PRODUCTS,

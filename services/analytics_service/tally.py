@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 from ddsketch.mapping import LogarithmicMapping
 
-from analytics_service.series import DURATION, HOUR, MINUTE, by_mode, of_currency
+from analytics_service.series import DURATION, MINUTE, by_mode, of_currency
 
 RELATIVE_ACCURACY = 0.01
 MAPPING = LogarithmicMapping(RELATIVE_ACCURACY)
 """DDSketch (Masson, Rim and Lee, 2019): which bin a value falls into; bins add up, so sketches merge without loss."""
 NO_TIME = -(2**31)
 """The bin of a duration of zero or less, which has no logarithm."""
-DURATION_LEVELS = (MINUTE, HOUR)
 
 Late = tuple[int, int]
 """The second of an event, and the last second that was closed when it came."""
@@ -20,13 +19,15 @@ Late = tuple[int, int]
 
 @dataclass(slots=True)
 class Tally:
-    """Sums of one partition. `on` are the sums per second, late or not; `late` repeats those that came late."""
+    """Sums of one partition. `on` are the sums per second, late or not; `late` repeats those that came late.
+
+    `durations` are the sums of the bins per minute: there are too many of them for seconds.
+    """
 
     ever: Counter[str] = field(default_factory=Counter)
     on: Counter[tuple[int, str]] = field(default_factory=Counter)
     late: defaultdict[Late, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    durations: defaultdict[tuple[int, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    durations_ever: Counter[int] = field(default_factory=Counter)
+    durations: Counter[tuple[int, str]] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     products: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     users: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -50,13 +51,17 @@ class Tally:
 
     def duration(self, at_ms: int, closed_ms: int, duration_ms: int) -> None:
         """Add how long a saga took that ended at this time."""
-        key = bin_of(duration_ms)
+        name = bin_name(bin_of(duration_ms))
         second = at_ms // 1000
-        self.durations_ever[key] += 1
-        for level in DURATION_LEVELS:
-            self.durations[level, second // level * level][key] += 1
+        self.ever[name] += 1
+        self.durations[second // MINUTE * MINUTE, name] += 1
         if closed_ms >= second * 1000 + 1000:
-            self.late[second, closed_ms // 1000][f"{DURATION}:{key}"] += 1
+            self.late[second, closed_ms // 1000][name] += 1
+
+
+def bin_name(key: int) -> str:
+    """Return the name of the series that counts the durations of one bin."""
+    return f"{DURATION}:{key}"
 
 
 def bin_of(duration_ms: int) -> int:

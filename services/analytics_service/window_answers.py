@@ -1,5 +1,6 @@
 """Answers about windows: the question's windows, filled from one moment of the views."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from analytics_service.calendar_windows import WINDOWS_MAX, Span, WindowError, s
 from analytics_service.event_windows import EventWindow, sessions, sliding
 from analytics_service.live import closed_ms
 from analytics_service.metrics import RECIPES, Metric, Point, points
+from analytics_service.orders import JoinedOrder
 from analytics_service.questions import Question, WindowType
 from analytics_service.reading import activity, events, lanes, placed, windows
 from analytics_service.series import milliseconds, moment
@@ -103,16 +105,20 @@ async def _sessions(reader: Reader, asked: Question, known: Sequence[Lane], late
     """Return the sessions of one user, or of all that ordered in the range."""
     assert asked.gap_ms is not None, "sessions have a gap"
     first, end = milliseconds(asked.start), milliseconds(asked.end)
-    by_user: dict[str, list[int]] = {}
-    for row in await placed(reader, first, end, asked.user_id):
+    orders, beyond_ms = await placed(reader, first, end, asked.gap_ms, asked.user_id)
+    by_user: defaultdict[str, list[JoinedOrder]] = defaultdict(list)
+    active: set[str] = set()
+    for row in orders:
         assert row.user_id is not None, "an order that was placed has a user"
         assert row.created_ms is not None, "it was found by that"
-        by_user.setdefault(row.user_id, []).append(row.created_ms)
+        by_user[row.user_id].append(row)
+        if first <= row.created_ms < end:
+            active.add(row.user_id)
     closed = closed_until(known, asked.metric, lateness_ms)
     shown: list[tuple[int, str, WindowShown]] = []
-    for user_id, times in by_user.items():
-        orders = await activity(reader, user_id, min(times), max(times), asked.gap_ms)
-        own: list[Point] = [point for row in orders for point in points(row, asked.metric, asked.currency)]
+    for user_id in sorted(active):
+        near = await activity(reader, user_id, by_user[user_id], first - beyond_ms, end + beyond_ms, asked.gap_ms)
+        own: list[Point] = [point for row in near for point in points(row, asked.metric, asked.currency)]
         shown += [
             (window.start_ms, user_id, _event(asked, window, user_id, closed, asked.gap_ms))
             for window in sessions(own, asked.gap_ms)
