@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+import msgspec
 from msgspec.structs import replace
 
 from analytics_service.folding import FOLDS, Event, fold
@@ -18,7 +19,7 @@ from analytics_service.tables import JOINED, LANES, Lane
 from analytics_service.tally import Tally
 from sagakit.core.messages import Message
 from sagakit.ports import Record, Transaction
-from shop_contracts.catalogue import SHOP
+from sagakit.runtime.projection import Heard
 
 EVENT_TOPICS = frozenset({"orders.events", "payments.events", "inventory.events", "shipping.events", "sagas.events"})
 NEVER_MS = -(2**62)
@@ -83,23 +84,21 @@ class Views:
         """Nobody hands over messages without their places."""
         raise AssertionError(f"{len(messages)} messages at {now} without the records they came in, in {transaction}")
 
-    async def project(
-        self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
-    ) -> None:
+    async def project(self, transaction: Transaction, heard: Sequence[Heard], now: datetime) -> None:
         """Fold each message into the row of its order, and write what it adds."""
         del now
-        lanes = await self._lanes(transaction, sources)
-        known = await transaction.load(JOINED, {message.saga_id for message in messages})
+        lanes = await self._lanes(transaction, heard)
+        known = await transaction.load(JOINED, {one.message.saga_id for one in heard})
         touched: dict[str, JoinedOrder] = {}
         tallies: defaultdict[int, Tally] = defaultdict(Tally)
-        for message, source in zip(messages, sources, strict=True):
-            event, lane = self._event(message, source, lanes)
+        for message, data, source in heard:
+            lane = lanes[source.topic, source.partition]
             row = touched.get(message.saga_id)
             if row is None:
                 before = known.get(message.saga_id)
                 row = copy(before) if before else JoinedOrder(order_id=message.saga_id, partition=source.partition)
                 touched[message.saga_id] = row
-            if not fold(row, event, tallies[source.partition]):
+            if not fold(row, self._event(message, data, source, lane), tallies[source.partition]):
                 lane.duplicates += 1
         await transaction.save(JOINED, touched.values())
         await transaction.save(LANES, [lane.after() for lane in lanes.values()])
@@ -112,19 +111,17 @@ class Views:
     def failed(self) -> None:
         """Nothing was kept outside the transaction."""
 
-    async def _lanes(self, transaction: Transaction, sources: Iterable[Record]) -> dict[tuple[str, int], _LaneNow]:
-        places = {(source.topic, source.partition) for source in sources}
+    async def _lanes(self, transaction: Transaction, heard: Iterable[Heard]) -> dict[tuple[str, int], _LaneNow]:
+        places = {(one.source.topic, one.source.partition) for one in heard}
         known = await transaction.load(LANES, [lane_key(*place) for place in places])
         return {place: _lane_now(known, *place) for place in sorted(places)}
 
-    def _event(
-        self, message: Message, source: Record, lanes: Mapping[tuple[str, int], _LaneNow]
-    ) -> tuple[Event, _LaneNow]:
+    def _event(self, message: Message, data: msgspec.Struct, source: Record, lane: _LaneNow) -> Event:
         """Return the message as it is folded, after event time has moved by it.
 
         What is closed is what Kafka Streams has closed with this grace, which counts per partition of a topic.
         """
-        bounds, lane = self._bounds, lanes[source.topic, source.partition]
+        bounds = self._bounds
         at_ms, logged_ms = milliseconds(message.time), _logged_ms(source.appended_at)
         latest_ms = logged_ms + bounds.future_ms
         flag = None
@@ -142,7 +139,7 @@ class Views:
         if at_ms < closed_ms:
             lane.late += 1
         arrival = Arrival(closed_ms, logged_ms, source.offset)
-        return Event(message.type, SHOP.decode(message), message.mode.value, at_ms, arrival, flag), lane
+        return Event(message.type, data, message.mode.value, at_ms, arrival, flag)
 
 
 _logged_ms = lru_cache(maxsize=16)(milliseconds)

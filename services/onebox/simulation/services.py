@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from analytics_service.live import group_of
+from analytics_service.views import Bounds, Views
 from inventory_service.actions import LEDGER, RESERVATIONS, STOCK, Inventory
 from inventory_service.actions import barred as inventory_barred
 from notification_service.listener import NOTIFICATIONS, Listener
@@ -18,6 +20,7 @@ from sagakit.runtime.deadlines import Deadlines
 from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.parking import PARKED
 from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.projection import AlignedLog, ProjectionConsumer
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS
 from sagakit.testing.simulation import Process, Steps, VirtualClock
@@ -155,6 +158,25 @@ class Learning:
             return False
         self.participant.learn(HURRIED)
         return True
+
+
+def analytics(process: Process) -> Sequence[Steps]:
+    """Return the loops of the analytics service that keep the views."""
+    views, group = Views(Bounds()), group_of(1)
+    process.listens[group] = views.topics
+    return [
+        ProjectionConsumer(
+            service=process.service,
+            group=group,
+            handler=views,
+            store=process.store,
+            log=AlignedLog(process.log),
+            contracts=SHOP,
+            clock=process.clock,
+            instance=process.instance,
+        ),
+        Relay("analytics", process.store, process.log),
+    ]
 
 
 def operators(process: Process, people: People) -> Sequence[Steps]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from analytics_service.tables import VIEWS
 from inventory_service.domain import Stock
 from onebox.simulation import services
 from onebox.simulation.bank import FaultyProvider
 from onebox.simulation.books import Books, ends, garbage, history, nothing_lost, notices, one_meaning, replay
 from onebox.simulation.conservation import effects, money, stock
 from onebox.simulation.coverage import events
+from onebox.simulation.figures import figures
 from onebox.simulation.journal import Journal
 from onebox.simulation.people import LIMIT_MINOR, PRODUCTS, People
 from onebox.simulation.poison import poison, stranger
@@ -38,6 +40,7 @@ RULES: Sequence[Callable[[Books], Iterator[str]]] = (
     one_meaning,
     nothing_lost,
     garbage,
+    figures,
 )
 """Each is named by what it watches; the name is what a broken one is reported by."""
 
@@ -105,6 +108,7 @@ class Shop:
             watch("shipping", "shipments", "parts", "parked"),
         )
         world.host("notification", services.NOTIFICATION_TABLES, services.notification)
+        world.host("analytics", VIEWS, services.analytics)
         world.host("operators", (), lambda p: services.operators(p, people))
         shelves = world.hosts["inventory"].store.state.rows["stock"]
         shelves |= {product: Stock(product, number) for product, number in on_hand.items()}
@@ -183,6 +187,9 @@ class Shop:
             ("shipping", "shipments"),
             ("notification", "notifications"),
             ("bank", "operations"),
+            ("analytics", "joined_orders"),
+            ("analytics", "totals"),
+            ("analytics", "chunks"),
         ]
         return {table: dict(self.books.rows(service, table)) for service, table in tables}
 

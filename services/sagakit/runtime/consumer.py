@@ -60,7 +60,9 @@ class Handler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Unreadable:
+class Unreadable:
+    """A record that cannot be read, and why."""
+
     record: Record
     error: str
 
@@ -169,14 +171,17 @@ class Consumer:
             await self._handle(records)
         except (FencedError, StoreUnavailableError, StreamMovedError):
             raise
-        except Exception as error:
-            if len(records) > 1:
-                half = len(records) // 2
-                await self._settle(records[:half])
-                await self._settle(records[half:])
-                return
-            log_lines.exception("%s cannot handle %s", self.name, _where(records[0]))
-            await self._bury(records[0], error)
+        except Exception as caught:  # noqa: BLE001 - whatever it is, it must not block the partition
+            error = caught
+        else:
+            return
+        if len(records) > 1:
+            half = len(records) // 2
+            await self._settle(records[:half])
+            await self._settle(records[half:])
+            return
+        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error)
+        await self._bury(records[0], error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
         now = self._clock.now()
@@ -213,10 +218,10 @@ class Consumer:
         del sources
         await self._handler.handle(transaction, messages, now)
 
-    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[_Unreadable]]:
+    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[Unreadable]]:
         messages: list[Message] = []
         sources: list[Record] = []
-        unreadable: list[_Unreadable] = []
+        unreadable: list[Unreadable] = []
         wants, current, passed_over = self._handler.wants, self._contracts.current, self._passed_over
         for record in records:
             if type_in(record.headers) in passed_over:
@@ -229,7 +234,7 @@ class Consumer:
                 messages.append(message)
                 sources.append(record)
             except UnreadableError as error:
-                unreadable.append(_Unreadable(record, str(error)))
+                unreadable.append(Unreadable(record, str(error)))
         return messages, sources, unreadable
 
     async def _bury(self, record: Record, error: Exception) -> None:

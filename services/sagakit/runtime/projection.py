@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from operator import itemgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 from typing_extensions import override
 
+from sagakit.core.contracts import UnreadableError
 from sagakit.core.messages import Message
 from sagakit.ports import Draft, Log, Membership, Record, Transaction
-from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.consumer import Consumer, Handler, Unreadable
 
 Place = tuple[str, int]
 
@@ -29,22 +31,46 @@ LANE_RECORDS_MAX = 1000
 class Projection(Handler, Protocol):
     """What one view does with the messages of its topics."""
 
-    async def project(
-        self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
-    ) -> None:
-        """Fold the messages into the view; `sources[i]` is the record that `messages[i]` came in."""
+    async def project(self, transaction: Transaction, heard: Sequence["Heard"], now: datetime) -> None:
+        """Fold the messages into the view."""
+
+
+class Heard(NamedTuple):
+    """One message: what it says, decoded by its contract, and the record that it came in."""
+
+    message: Message
+    data: msgspec.Struct
+    source: Record
 
 
 class ProjectionConsumer(Consumer):
-    """Consumes for a projection. Everything else is as for every consumer."""
+    """Consumes for a projection. A body that does not fit its contract is as unreadable as bad headers are."""
 
     _handler: Projection
+
+    @override
+    def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[Unreadable]]:
+        messages, sources, unreadable = super()._read(records)
+        self._bodies: list[msgspec.Struct] = []
+        decode, keep = self._contracts.decode, self._bodies.append
+        bad: set[int] = set()
+        for place, message in enumerate(messages):
+            try:
+                keep(decode(message))
+            except UnreadableError as error:
+                unreadable.append(Unreadable(sources[place], str(error)))
+                bad.add(place)
+        if bad:
+            messages = [message for place, message in enumerate(messages) if place not in bad]
+            sources = [source for place, source in enumerate(sources) if place not in bad]
+        return messages, sources, unreadable
 
     @override
     async def _hand_over(
         self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
     ) -> None:
-        await self._handler.project(transaction, messages, sources, now)
+        heard = [*map(Heard, messages, self._bodies, sources)]
+        await self._handler.project(transaction, heard, now)
 
 
 @dataclass(slots=True)
