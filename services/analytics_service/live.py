@@ -122,7 +122,7 @@ class Live:
         return self.follower.store if self.follower else None
 
     async def step(self) -> bool:
-        """Handle one batch of the live version; tell whether there was anything.
+        """Handle one batch of the live version; tell whether it is behind.
 
         Raises:
             WrongFormatError: when other code has laid it out.
@@ -142,7 +142,7 @@ class Live:
         consumer = self.follower.consumer
         found = await consumer.step()
         self.counts = consumer.counts
-        return found
+        return found and consumer.behind
 
     @property
     def partitions(self) -> frozenset[int]:

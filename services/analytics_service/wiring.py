@@ -9,7 +9,7 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.versions import VERSIONS, Stores
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.loops import Bell
-from sagakit.runtime.service import LOG_WAIT_SECONDS, Service
+from sagakit.runtime.service import Service
 from shop_contracts.catalogue import SHOP
 
 TABLES = (VERSIONS, PROFILES, HIGH_VALUES)
@@ -29,8 +29,8 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     builder = Builder(its, live)
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
-    service.hear(Desk(settings.thresholds(), profiles), GROUP)
-    service.attend(live, lambda: log.wait(LOG_WAIT_SECONDS))
+    service.hear_unhurried(Desk(settings.thresholds(), profiles), GROUP, settings.gather_seconds)
+    service.attend(live, service.pause(settings.gather_seconds))
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)
     service.add(Idleness(its, live, settings.idle_seconds), Bell(IDLENESS_WAIT_SECONDS))
     if settings.report_seconds:

@@ -104,6 +104,8 @@ class Consumer:
         self._first = first
         self._batch_records_max = batch_records_max
         self._full = False
+        self.behind = False
+        """True while the last batch was as large as batches get: there is more to be read at once."""
         self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
 
     @property
@@ -122,6 +124,7 @@ class Consumer:
         if not self._positions:
             return False
         records = await self._fetch(self._batch_records_max)
+        self.behind = self._is_behind(records)
         if not records:
             return False
         try:
@@ -132,6 +135,9 @@ class Consumer:
             self._positions = {}
             self._assigned = frozenset()
         return True
+
+    def _is_behind(self, records: Sequence[Record]) -> bool:
+        return len(records) >= self._batch_records_max
 
     async def close(self) -> None:
         """Give the partitions to others at once."""

@@ -47,6 +47,11 @@ class ProjectionConsumer(Consumer):
     """Consumes for a projection. A body that does not fit its contract is as unreadable as bad headers are."""
 
     _handler: Projection
+    _log: "AlignedLog"
+
+    @override
+    def _is_behind(self, records: Sequence[Record]) -> bool:
+        return self._log.behind or super()._is_behind(records)
 
     @override
     def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[Unreadable]]:
@@ -112,11 +117,17 @@ class AlignedLog:
         self._ready: deque[Record] = deque()
         self._wanted: dict[Place, int] = {}
         self._until: Mapping[Place, int] | None = None
+        self._more = False
 
     @property
     def partitions(self) -> int:
         """How many partitions each topic has."""
         return self._log.partitions
+
+    @property
+    def behind(self) -> bool:
+        """True while more was read than was handed out, or less than there was: there is more to be had at once."""
+        return self._more or bool(self._ready) or any(lane.records for lane in self._lanes.values())
 
     def stop_at(self, until: Mapping[Place, int] | None) -> None:
         """Return nothing at or beyond these offsets from now on; None lifts that."""
@@ -175,6 +186,7 @@ class AlignedLog:
     async def _read_ahead(self) -> Iterable[Place]:
         """Read where nothing is left; return the partitions that may have more than what was read of them."""
         empty = {p: lane.offset for p, lane in self._lanes.items() if not lane.records and not self._is_over(p)}
+        self._more = False
         if not empty:
             return self._lanes
         asked = LANE_RECORDS_MAX * len(empty)
@@ -182,7 +194,34 @@ class AlignedLog:
         for record in read:
             if not self._is_over((record.topic, record.partition)):
                 self._lanes[record.topic, record.partition].read(record)
-        return self._lanes if len(read) == asked else self._lanes.keys() - empty.keys()
+        self._more = len(read) == asked
+        return self._lanes if self._more else self._lanes.keys() - empty.keys()
 
     def _is_over(self, place: Place) -> bool:
         return self._until is not None and self._lanes[place].offset >= self._until.get(place, 0)
+
+
+class Unhurried:
+    """A consumer that lets messages gather instead of handling each as it comes: a batch costs more than its messages.
+
+    Its steps go on at once only while it is behind; whoever runs it pauses in between.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
+        """Step with this one."""
+        self.name = consumer.name
+        self.counts = consumer.counts
+        self._consumer = consumer
+
+    @property
+    def ready(self) -> bool:
+        """True once partitions were assigned."""
+        return self._consumer.ready
+
+    async def step(self) -> bool:
+        """Handle what has gathered; tell whether the consumer is behind."""
+        return await self._consumer.step() and self._consumer.behind
+
+    async def close(self) -> None:
+        """Give the partitions to others at once."""
+        await self._consumer.close()

@@ -22,6 +22,7 @@ from sagakit.runtime.http.server import HOST, Server
 from sagakit.runtime.loops import Bell, Loop, Runner, Steps
 from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, counted
 from sagakit.runtime.participant import Participant
+from sagakit.runtime.projection import Unhurried
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.settings import ServiceSettings
 
@@ -106,10 +107,20 @@ class Service:
 
         The bells in `then` are rung after each commit; the topics in `first` are read before the others.
         """
-        consumer = Consumer(
+        consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first)
+        self.attend(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
+        return consumer
+
+    def hear_unhurried(self, handler: Handler, group: str, pause_seconds: float) -> None:
+        """Consume what has gathered in each pause: for whom a message may wait, and a transaction is dear."""
+        self.attend(Unhurried(self.consumer(handler, group)), self.pause(pause_seconds))
+
+    def consumer(self, handler: Handler, group: str | None = None, first: frozenset[str] = frozenset()) -> Consumer:
+        """Return a consumer of this service that nobody runs yet."""
+        return Consumer(
             service=self.name,
             group=group or self.name,
-            handler=_Ringing(handler, then) if then else handler,
+            handler=handler,
             store=self.store,
             log=self.log,
             contracts=self.contracts,
@@ -117,9 +128,17 @@ class Service:
             instance=self.instance,
             first=first,
         )
-        self.consumers.append(consumer)
-        self.runner.add(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
-        return consumer
+
+    def pause(self, seconds: float) -> Callable[[], Awaitable[None]]:
+        """Return how an unhurried reader waits: for so long, and then until there is something to read."""
+        bell = Bell(seconds)
+        self._bells.append(bell)
+
+        async def idle() -> None:
+            await bell.wait()
+            await self.log.wait(LOG_WAIT_SECONDS)
+
+        return idle
 
     def attend(self, hearing: Hearing, idle: Callable[[], Awaitable[None]]) -> None:
         """Run a reader of another kind than `hear` makes; `idle` returns when there may be something to read."""
