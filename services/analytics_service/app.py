@@ -1,7 +1,6 @@
 """What the analytics service answers over HTTP."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,7 +39,7 @@ from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, name_based_id
 from sagakit.ports import Clock, Log, Query, Reader, Store, StoreUnavailableError, Transaction
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.http.pages import PAGE_LIMIT, Cursor, Limit, Page
+from sagakit.runtime.http.pages import Page, PageParams, cursor_of, text_of
 from sagakit.runtime.http.problems import conflict, invalid, not_found
 from sagakit.runtime.http.routes import Call, Id, Input, Nothing, Reply, Route
 from sagakit.runtime.wire import draft
@@ -80,18 +79,9 @@ class WindowParams(Input, frozen=True, kw_only=True):
     user_id: UserId | None = None
 
 
-class ListParams(Input, frozen=True, kw_only=True):
-    """Which page of a list."""
-
-    limit: Limit = PAGE_LIMIT
-    cursor: Cursor | None = None
-
-
-class UnmatchedParams(Input, frozen=True, kw_only=True):
+class UnmatchedParams(PageParams, frozen=True, kw_only=True):
     """Which page of the orders that wait for something."""
 
-    limit: Limit = PAGE_LIMIT
-    cursor: Cursor | None = None
     min_age_seconds: Age = 0
 
 
@@ -211,7 +201,7 @@ class Desk:
         except WindowError as error:
             raise invalid(error.field, str(error)) from None
 
-    async def high_value(self, call: Call[ListParams, None]) -> Page[HighValueShown]:
+    async def high_value(self, call: Call[PageParams, None]) -> Page[HighValueShown]:
         """Orders above the threshold, the newest first, with what is known of them and of their users by now."""
         after = _time_cursor(call.params.cursor)
         query = Query(by="placed_ms", descending=True, after=after, limit=call.params.limit + 1)
@@ -246,10 +236,10 @@ class Desk:
         cursor = _cursor_of(shown[-1].waiting_since_ms or 0, shown[-1].order_id) if more else None
         return Page(items=[unmatched_shown(row, now) for row in shown], next_cursor=cursor)
 
-    async def products(self, call: Call[ListParams, None]) -> Page[ProductShown]:
+    async def products(self, call: Call[PageParams, None]) -> Page[ProductShown]:
         """Products by their ids: how many were ordered and sold, and what they brought."""
         p = call.params
-        after = None if p.cursor is None else _text_of(p.cursor)
+        after = None if p.cursor is None else text_of(p.cursor)
         rows = await self._view(lambda reader: products(reader, after, p.limit + 1))
         shown = rows[: p.limit]
         items = [
@@ -265,7 +255,7 @@ class Desk:
             )
             for name, sums in shown
         ]
-        return Page(items=items, next_cursor=_encoded(shown[-1][0]) if len(rows) > len(shown) else None)
+        return Page(items=items, next_cursor=cursor_of(shown[-1][0]) if len(rows) > len(shown) else None)
 
     async def user(self, call: Call[UserParams, None]) -> UserShown:
         """A user: who it is, and the orders."""
@@ -378,7 +368,7 @@ def routes(desk: Desk) -> list[Route]:
         get("/analytics", desk.summary, "Everything at a glance", Summary),
         get("/analytics/stream", desk.stream, "The same once a second", str, media_type=EVENT_STREAM),
         get("/analytics/windows", desk.windows, "A metric by windows", Windows, params=WindowParams),
-        get("/analytics/high-value", desk.high_value, "Orders of high value", Page[HighValueShown], params=ListParams),
+        get("/analytics/high-value", desk.high_value, "Orders of high value", Page[HighValueShown], params=PageParams),
         get(
             "/analytics/orders/{orderId}",
             desk.order,
@@ -388,7 +378,7 @@ def routes(desk: Desk) -> list[Route]:
             problems=(404,),
         ),
         get("/analytics/unmatched", desk.unmatched, "Orders that wait", Page[UnmatchedShown], params=UnmatchedParams),
-        get("/analytics/products", desk.products, "Products", Page[ProductShown], params=ListParams),
+        get("/analytics/products", desk.products, "Products", Page[ProductShown], params=PageParams),
         get("/analytics/users/{userId}", desk.user, "One user", UserShown, params=UserParams, problems=(404,)),
         Route(
             method="PUT",
@@ -447,7 +437,7 @@ def _high_value(row: HighValue, profile: Profile | None, order: JoinedOrder | No
 
 
 def _cursor_of(time_ms: int, key: str) -> str:
-    return _encoded(f"{time_ms}/{key}")
+    return cursor_of(f"{time_ms}/{key}")
 
 
 def _time_cursor(cursor: str | None) -> tuple[int, str] | None:
@@ -458,17 +448,8 @@ def _time_cursor(cursor: str | None) -> tuple[int, str] | None:
     """
     if cursor is None:
         return None
-    time_ms, slash, key = _text_of(cursor).partition("/")
+    time_ms, slash, key = text_of(cursor).partition("/")
     try:
         return int(time_ms), key if slash else ""
     except ValueError:
         raise invalid("cursor", "was not given out here; begin without one") from None
-
-
-def _encoded(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _text_of(cursor: str) -> str:
-    whole = cursor[:-1] if len(cursor) % 4 == 1 else cursor
-    return urlsafe_b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace").replace("\0", "")

@@ -36,22 +36,23 @@ class Page(Shape, Generic[T], frozen=True, kw_only=True):
 
 async def page(store: Store, table: Table[R], params: PageParams, shape: Callable[[R], T]) -> Page[T]:
     """Return one page of a table, each record in the shape that is shown."""
-    after = None if params.cursor is None else (None, _key(params.cursor))
+    after = None if params.cursor is None else (None, text_of(params.cursor))
     query = Query(after=after, limit=params.limit + 1)
     records = await store.view(lambda reader: reader.select(table, query))
     shown = records[: params.limit]
     more = len(records) > params.limit
     return Page(
         items=[shape(record) for record in shown],
-        next_cursor=_cursor(getattr(shown[-1], table.key)) if more else None,
+        next_cursor=cursor_of(getattr(shown[-1], table.key)) if more else None,
     )
 
 
-def _cursor(key: str) -> str:
-    return urlsafe_b64encode(key.encode()).decode().rstrip("=")
+def cursor_of(text: str) -> str:
+    """Return a text as a cursor, which goes into an address as it is."""
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _key(cursor: str) -> str:
-    """Return the key behind which the page begins. Any cursor means some place: there is no wrong one."""
+def text_of(cursor: str) -> str:
+    """Return the text of a cursor. Any cursor means some place: there is no wrong one."""
     whole = cursor[:-1] if len(cursor) % 4 == 1 else cursor
     return urlsafe_b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace").replace("\0", "")
