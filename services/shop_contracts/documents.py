@@ -33,6 +33,9 @@ HEADERS = {
     },
 }
 
+LISTENERS = ("analytics",)
+"""Services that take no part in a saga and read every event, so that they can find one they cannot read."""
+
 Document = dict[str, Any]
 
 
@@ -108,8 +111,10 @@ def topics() -> dict[str, list[str]]:
         found.setdefault(participant.events_topic, [STUCK]).extend(events)
         found.setdefault(participant.commands_topic, list(REPAIRS)).extend(commands)
     found["sagas.events"] = sorted(CONTROLS)
-    for service in (ORDER, *ORDER_SAGA.participants):
-        found[f"{service.name}.dlq"] = [DEAD_LETTER]
+    found["users"] = ["UserProfileUpdated"]
+    found["analytics.events"] = ["HighValueOrderDetected"]
+    for service in (ORDER.name, *(participant.name for participant in ORDER_SAGA.participants), *LISTENERS):
+        found[f"{service}.dlq"] = [DEAD_LETTER]
     return found
 
 
