@@ -130,7 +130,9 @@ class Live:
         its = self._its
         live = live_of(await its.catalogue.view(all_versions))
         if live is None:
+            failpoint("views.before_first")
             live = await its.catalogue.transact(lambda transaction: first(transaction, its.clock.now()))
+            failpoint("views.after_first")
         if live.format != FORMAT:
             text = f"version {live.number} has format {live.format}, and this code reads {FORMAT}"
             raise WrongFormatError(f"{text}: build another one with sagactl analytics rebuild")
@@ -283,7 +285,9 @@ class Idleness:
             changed = lifted(known, idle, self._its.bounds.lateness_ms)
             await transaction.save(LANES, [lane for lane in changed if lane.partition in mine])
 
+        failpoint("idleness.before_commit")
         await store.transact(work)
+        failpoint("idleness.after_commit")
         return False
 
 

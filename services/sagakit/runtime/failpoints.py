@@ -39,8 +39,17 @@ NAMES = (
     "expiry.after_commit",
 )
 """`within` is in the middle of a transaction, when all is written and nothing committed."""
-REBUILDING = ("rebuild.before_target", "rebuild.after_target", "rebuild.before_swap", "rebuild.after_swap")
-"""Where views are built anew, which no saga waits for."""
+VIEW_NAMES = (
+    "views.before_first",
+    "views.after_first",
+    "idleness.before_commit",
+    "idleness.after_commit",
+    "rebuild.before_target",
+    "rebuild.after_target",
+    "rebuild.before_swap",
+    "rebuild.after_swap",
+)
+"""Where views are kept and built anew, which no saga waits for."""
 
 
 def failpoint(name: str) -> None:
@@ -60,8 +69,8 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
         return
     name, _, number = wish.partition(":")
     passes = number or "1"
-    if name not in NAMES or not passes.isdecimal() or int(passes) < 1:
-        raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(NAMES)}")
+    if name not in (*NAMES, *VIEW_NAMES) or not passes.isdecimal() or int(passes) < 1:
+        raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join((*NAMES, *VIEW_NAMES))}")
     ARMED[name] = kill_at(int(passes))
 
 

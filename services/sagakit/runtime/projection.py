@@ -112,7 +112,7 @@ class AlignedLog:
 
     def __init__(self, log: Log) -> None:
         """Read from `log`; nothing is read ahead yet."""
-        self._log = log
+        self._inner = log
         self._lanes: dict[Place, _Lane] = {}
         self._ready: deque[Record] = deque()
         self._wanted: dict[Place, int] = {}
@@ -122,7 +122,7 @@ class AlignedLog:
     @property
     def partitions(self) -> int:
         """How many partitions each topic has."""
-        return self._log.partitions
+        return self._inner.partitions
 
     @property
     def behind(self) -> bool:
@@ -148,15 +148,15 @@ class AlignedLog:
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         """Return the offset behind the last record, for every partition of these topics."""
-        return await self._log.ends(topics)
+        return await self._inner.ends(topics)
 
     async def join(self, group: str, member: str) -> Membership:
         """Become a member of a consumer group."""
-        return await self._log.join(group, member)
+        return await self._inner.join(group, member)
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have been published, or after that time."""
-        await self._log.wait(seconds)
+        await self._inner.wait(seconds)
 
     async def publish(self, drafts: Sequence[Draft]) -> None:
         """Whoever reads in this way publishes nothing."""
@@ -190,7 +190,7 @@ class AlignedLog:
         if not empty:
             return self._lanes
         asked = LANE_RECORDS_MAX * len(empty)
-        read = await self._log.fetch(empty, asked)
+        read = await self._inner.fetch(empty, asked)
         for record in read:
             if not self._is_over((record.topic, record.partition)):
                 self._lanes[record.topic, record.partition].read(record)
