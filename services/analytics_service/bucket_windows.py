@@ -1,7 +1,7 @@
 """What windows of fixed length contain: sums of buckets for `now`, less what came too late for `atClose`. No IO."""
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -54,36 +54,43 @@ def sums_of(spans: Sequence[Span], level: int, names: Sequence[str], chunks: Ite
 def _scatter(numbers: list[int], places: list[int], at: int) -> None:
     """Add the places and numbers of a chunk (as `Chunk` has them) that begins at this index, which may lie outside."""
     end = len(numbers)
+    if at >= 0 and at + places[-2] < end:
+        for place, amount in zip(places[::2], places[1::2], strict=True):
+            numbers[at + place] += amount
+        return
     for place, amount in zip(places[::2], places[1::2], strict=True):
-        index = at + place
-        if 0 <= index < end:
-            numbers[index] += amount
+        if 0 <= at + place < end:
+            numbers[at + place] += amount
 
 
 def bins_of_spans(spans: Sequence[Span], level: int, chunks: Iterable[Chunk]) -> list[dict[str, int]]:
     """Return the bins of durations in each window, from chunks of this level that cover them all.
 
-    The windows' starts and ends must only go forward.
+    The windows' starts and ends must only go forward: a number is added where it comes in, taken off where it leaves.
     """
-    by_bucket: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    starts, ends = [span.start for span in spans], [span.end for span in spans]
+    changes: list[list[tuple[str, int]]] = [[] for _ in range(len(spans) + 1)]
     for chunk in chunks:
         for name, raw in chunk.series.items():
-            if name.startswith(DURATION):
-                numbers = _decode(raw)
-                for place, amount in zip(numbers[::2], numbers[1::2], strict=True):
-                    by_bucket[chunk.start + place * level][name] += amount
-    buckets = sorted(by_bucket)
-    bins: Counter[str] = Counter()
-    first = following = bisect_left(buckets, spans[0].start) if spans else 0
+            if not name.startswith(DURATION):
+                continue
+            numbers = _decode(raw)
+            for place, amount in zip(numbers[::2], numbers[1::2], strict=True):
+                bucket = chunk.start + place * level
+                first, following = bisect_right(ends, bucket), bisect_right(starts, bucket)
+                if first < following:
+                    changes[first].append((name, amount))
+                    changes[following].append((name, -amount))
+    bins: dict[str, int] = {}
     found = []
-    for span in spans:
-        while following < len(buckets) and buckets[following] < span.end:
-            bins.update(by_bucket[buckets[following]])
-            following += 1
-        while first < following and buckets[first] < span.start:
-            bins.subtract(by_bucket[buckets[first]])
-            first += 1
-        found.append({name: count for name, count in bins.items() if count})
+    for change in changes[:-1]:
+        for name, amount in change:
+            left = bins.get(name, 0) + amount
+            if left:
+                bins[name] = left
+            else:
+                del bins[name]
+        found.append(bins.copy())
     return found
 
 
@@ -93,17 +100,22 @@ def contents(
     """Return what each window contains, the series without their currency."""
     rows = sorted(late, key=lambda row: row.bucket)
     buckets = [row.bucket for row in rows]
-    plain = dict(zip(recipe.names(currency), recipe.series, strict=True))
+    plain = {} if recipe.of_durations else dict(zip(recipe.names(currency), recipe.series, strict=True))
     found = []
     for span, sums in zip(spans, now, strict=True):
+        own = {plain.get(name, name): amount for name, amount in sums.items()} if recipe.of_money else sums
         missed: Counter[str] = Counter()
-        for row in rows[bisect_left(buckets, span.start) : bisect_left(buckets, span.end)]:
+        for row in rows[bisect_left(buckets, span.start) : bisect_left(buckets, span.end)] if rows else ():
             if row.open_end > span.end:
-                missed.update(row.series)
-        own = {name: amount for name, amount in missed.items() if name in plain or _is_wanted_bin(recipe, name)}
-        late_sums = {plain.get(name, name): amount for name, amount in own.items()}
-        counted = sum(amount for name, amount in late_sums.items() if name.partition(":")[0] in recipe.counting)
-        found.append(Contents({plain.get(name, name): amount for name, amount in sums.items()}, late_sums, counted))
+                missed.update(
+                    {
+                        plain.get(name, name): amount
+                        for name, amount in row.series.items()
+                        if name in plain or _is_wanted_bin(recipe, name)
+                    }
+                )
+        count = sum(amount for name, amount in missed.items() if name.partition(":")[0] in recipe.counting)
+        found.append(Contents(own, missed, count))
     return found
 
 
