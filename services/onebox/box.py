@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from onebox.layout import SERVICES, Layout
+from onebox.layout import Layout
 
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
@@ -94,7 +94,7 @@ class Box:
                 if not await child.stdout.readline():  # its own word: whoever answers at a port may be another box
                     await child.wait()
                     self._check()
-            for service in SERVICES:
+            for service in self.layout.services:
                 while not await _answers(self.layout.port(service)):
                     self._check()
                     await asyncio.sleep(0.02)

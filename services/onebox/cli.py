@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from onebox.commands import books, demo, dev, look, many, place, steer
+from onebox.commands import analytics, books, demo, dev, look, many, place, steer, versions
 from onebox.errors import MEANINGS, ExitCode
 
 SETTINGS = (
-    "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL and "
-    "SAGACTL_SHIPPING_URL say. SAGACTL_ACTOR names who asks; SAGACTL_TIMEOUT_SECONDS bounds each answer."
+    "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL, "
+    "SAGACTL_SHIPPING_URL and SAGACTL_ANALYTICS_URL say. SAGACTL_ACTOR names who asks; "
+    "SAGACTL_TIMEOUT_SECONDS bounds each answer."
 )
 EPILOG = "\n\n".join(
     [
@@ -85,6 +86,29 @@ add(batch, "create", many.create, f"sagactl batch create --verb retry --phase Ne
 add(batch, "show", many.show, "sagactl batch show BATCH --watch")
 add(batch, "list", many.list_, "sagactl batch list -o json")
 add(batch, "stop", many.stop, "sagactl batch stop BATCH")
+
+figures = typer.Typer(no_args_is_help=True, help="See the shop's figures, and check them against the log.")
+app.add_typer(figures, name="analytics", rich_help_panel=LOOK)
+add(figures, "report", analytics.report, "sagactl analytics report", "sagactl analytics report -o json")
+add(
+    figures,
+    "windows",
+    analytics.windows,
+    "sagactl analytics windows --metric revenue --size 1h",
+    "sagactl analytics windows --type hopping --size 5m --step 1m",
+    "sagactl analytics windows --type session --gap 30m --user user-1",
+    "sagactl analytics windows --size 1d --tz Europe/Paris --from 2026-11-01 --to 2026-12-01",
+)
+add(figures, "order", analytics.order, "sagactl analytics order order-7")
+add(figures, "unmatched", analytics.unmatched, "sagactl analytics unmatched --min-age 60")
+add(figures, "high-value", analytics.high_value, "sagactl analytics high-value")
+add(figures, "products", analytics.products, "sagactl analytics products -o jsonl")
+add(figures, "watch", analytics.watch, "sagactl analytics watch", "sagactl analytics watch --once")
+add(figures, "rebuild", versions.rebuild, "sagactl analytics rebuild", "sagactl analytics rebuild --no-wait")
+add(figures, "versions", versions.versions, "sagactl analytics versions")
+add(figures, "accept", versions.accept, "sagactl analytics accept 2")
+add(figures, "drop", versions.drop, "sagactl analytics drop 1 --yes")
+add(figures, "verify", analytics.verify, "sagactl analytics verify", "sagactl analytics verify --data-dir data -o json")
 
 
 def main() -> None:

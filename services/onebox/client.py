@@ -125,7 +125,7 @@ class Shop:
         if not response.is_success:
             raise self._refused(service, response)
         try:
-            return response, msgspec.json.decode(response.content, type=into)
+            return response, msgspec.json.decode(response.content or b"null", type=into)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._unreadable(service, response, str(error)) from None
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from onebox.answers import Answer, SagaLine
 from onebox.audit import Verdict
+from onebox.figures import Figures
+from onebox.recount.verdict import Verdict as Recount
 from order_service.domain import keyed_order_id
 from sagakit.core.messages import Mode
 from shop_contracts.luck import lucky
@@ -47,11 +49,20 @@ class Summary(Answer, frozen=True, kw_only=True):
     modes: list[ModeSummary]
     first_ended_seconds: float | None
     audit: Verdict
+    analytics: Figures
+    recount: Recount | None
 
     @property
     def good(self) -> bool:
-        """True when every saga ended and the books balance."""
-        return self.audit.clean and not any(mode.unfinished for mode in self.modes)
+        """True when every saga ended, the books balance, and the analytics say the same, also counted again."""
+        recounted = self.recount is None or self.recount.equal
+        return self.audit.clean and self.agrees and recounted and not any(mode.unfinished for mode in self.modes)
+
+    @property
+    def agrees(self) -> bool:
+        """True when the analytics have the orders, mode by mode, as the sagas ended."""
+        told = {mode.mode: (mode.confirmed, mode.cancelled) for mode in self.analytics.by_mode}
+        return all(told.get(mode.mode) == (mode.confirmed, mode.compensated) for mode in self.modes)
 
 
 def plan(seed: int) -> list[Planned]:
@@ -71,7 +82,14 @@ def environment(seed: int) -> dict[str, str]:
     }
 
 
-def summary(seed: int, sagas: Sequence[SagaLine], first_ended_seconds: float | None, audit: Verdict) -> Summary:
+def summary(
+    seed: int,
+    sagas: Sequence[SagaLine],
+    first_ended_seconds: float | None,
+    audit: Verdict,
+    analytics: Figures,
+    recount: Recount | None,
+) -> Summary:
     """Return how it went, mode by mode."""
     modes = []
     for mode in Mode:
@@ -86,7 +104,14 @@ def summary(seed: int, sagas: Sequence[SagaLine], first_ended_seconds: float | N
                 reasons=dict(sorted(Counter(saga.reason for saga in own if saga.ended and saga.reason).items())),
             )
         )
-    return Summary(seed=seed, modes=modes, first_ended_seconds=first_ended_seconds, audit=audit)
+    return Summary(
+        seed=seed,
+        modes=modes,
+        first_ended_seconds=first_ended_seconds,
+        audit=audit,
+        analytics=analytics,
+        recount=recount,
+    )
 
 
 def _orders(mode: Mode, seed: int, chance: random.Random) -> list[Planned]:

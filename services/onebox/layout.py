@@ -25,9 +25,18 @@ SPREADS: Mapping[int, tuple[tuple[str, ...], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Ports of the services; `offset` moves them all, so that several boxes fit on one machine."""
+    """Ports of the services; `offset` moves them all, so that several boxes fit on one machine.
+
+    A box may be `without` some services, to see what the others do alone.
+    """
 
     offset: int = 0
+    without: frozenset[str] = frozenset()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that such a box has."""
+        return tuple(service for service in SERVICES if service not in self.without)
 
     def port(self, service: str) -> int:
         """Return the service's port."""
@@ -43,4 +52,6 @@ class Layout:
 
     def spread(self, processes: int) -> tuple[tuple[str, ...], ...]:
         """Return which services share a process; more processes than services are not needed."""
-        return SPREADS[min(max(processes, 1), len(SERVICES))]
+        spread = SPREADS[min(max(processes, 1), len(SERVICES))]
+        kept = (tuple(service for service in services if service not in self.without) for services in spread)
+        return tuple(services for services in kept if services)

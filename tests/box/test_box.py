@@ -57,6 +57,17 @@ async def until_all_ended(client: httpx.AsyncClient) -> None:
         assert time.monotonic() < end, "some orders never ended"
 
 
+async def until_counted(layout: Layout, orders: int) -> None:
+    """Return when the analytics have counted so many orders, each once and to its end."""
+    end = time.monotonic() + SECONDS_MAX
+    async with httpx.AsyncClient(base_url=layout.url("analytics")) as client:
+        seen: dict[str, int] = {}
+        while (seen.get("totalOrders"), seen.get("pendingOrders")) != (orders, 0):
+            assert time.monotonic() < end, f"the analytics say {seen}"
+            seen = (await client.get("/analytics")).json()
+    assert seen["confirmedOrders"] + seen["cancelledOrders"] == orders
+
+
 def audit(layout: Layout) -> subprocess.CompletedProcess[str]:
     urls = {f"SAGACTL_{service.upper()}_URL": layout.url(service) for service in SERVICES}
     command = [str(Path(sys.executable).with_name("sagactl")), "audit"]
@@ -75,6 +86,7 @@ async def test_the_books_balance_after_every_process_was_killed_under_load(tmp_p
         await place(client, range(200, 400))
         await until_all_ended(client)
         assert len((await client.get("/orders", params={"limit": 1000})).json()["orders"]) == 400
+        await until_counted(layout, 400)
         answer = audit(layout)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
@@ -104,6 +116,13 @@ async def test_a_box_whose_ports_are_taken_says_so_and_ends(tmp_path: Path, capf
     said = capfd.readouterr().err
     assert f"{layout.port('order')} cannot be bound" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("processes", range(1, len(SERVICES) + 1))
+def test_a_box_without_the_analytics_has_every_other_service_once(processes: int) -> None:
+    spread = Layout(without=frozenset({"analytics"})).spread(processes)
+    assert all(spread)
+    assert sorted(service for services in spread for service in services) == sorted({*SERVICES} - {"analytics"})
 
 
 PARENT = """

@@ -21,7 +21,10 @@ from onebox.layout import PORTS, Layout
 
 ROOT = Path(__file__).parents[2]
 LOOK = re.compile(
-    r"curl (?!.*( -X | -d | --data))|sagactl (list|describe|timeline|events|graph|replay|audit|batch show)\b", re.DOTALL
+    r"curl (?!.*( -X | -d | --data))"
+    r"|sagactl (list|describe|timeline|events|graph|replay|audit|batch show)\b"
+    r"|sagactl analytics (report|windows|order|products)\b",
+    re.DOTALL,
 )
 """Commands that change nothing: a reader may look again until the saga is as far as the document says."""
 PATIENCE_SECONDS = 15.0

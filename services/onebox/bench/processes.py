@@ -20,6 +20,7 @@ ROOMS = (
     "inventory_service",
     "shipping_service",
     "notification_service",
+    "analytics_service",
     "shop_contracts",
     "litestar",
     "uvicorn",

@@ -35,18 +35,25 @@ Lines = list[tuple[str, str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """How much is measured, where, and from which seed."""
+    """How much is measured, where, from which seed, and without which services."""
 
     directory: Path
     orders: int
     processes: int
     seed: int
+    events: int = 1_000_000
+    without: frozenset[str] = frozenset()
+
+    @property
+    def layout(self) -> Layout:
+        """Where its boxes are."""
+        return Layout(OFFSET, self.without)
 
     @asynccontextmanager
     async def running(self, rates: dict[str, str]) -> AsyncIterator[tuple[Box, Load]]:
         """Run a box with full shelves in a fresh directory."""
         with TemporaryDirectory(dir=self.directory) as data_dir:
-            layout = Layout(OFFSET)
+            layout = self.layout
             async with Box(Path(data_dir), self.processes, rates, layout) as box:
                 store = SqliteStore(Path(data_dir) / "order.db", TABLES)
                 load = Load(layout.url("order"), layout.url("inventory"), store, self.seed)
@@ -133,7 +140,7 @@ async def latency(bench: Bench, per_second: int = 1500, seconds: int = 20) -> Li
 async def recovery(bench: Bench) -> Lines:
     """End every process with SIGKILL while 10,000 sagas are in flight; from the restart to all ended."""
     with TemporaryDirectory(dir=bench.directory) as data_dir:
-        layout = Layout(OFFSET)
+        layout = bench.layout
         box = await Box(Path(data_dir), bench.processes, ALL_SUCCEED, layout).__aenter__()
         store = SqliteStore(Path(data_dir) / "order.db", TABLES)
         load = Load(layout.url("order"), layout.url("inventory"), store, bench.seed)

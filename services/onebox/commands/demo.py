@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from onebox.answers import SagaLine
     from onebox.client import Shop
     from onebox.demo import Planned, Summary
+    from onebox.figures import Figures
     from onebox.layout import Layout
 
 SEED = 3
 """Three confirmed and two compensated orders in each mode."""
 LOOK_SECONDS = 0.1
 DEMO_SECONDS_MAX = 60.0
+COUNTED_SECONDS_MAX = 15.0
 
 
 def demo(
@@ -33,7 +35,10 @@ def demo(
     stay: Annotated[bool, typer.Option("--stay", help="Keep the services running afterwards, until Ctrl-C.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Place ten orders in both modes, watch their sagas end, and audit the books; needs nothing else to run."""
+    """Place ten orders in both modes, watch their sagas end, audit the books, and count all events twice.
+
+    It needs nothing else to run.
+    """
     start(lambda: run_demo(Output(output), seed, stay=stay))
 
 
@@ -41,7 +46,7 @@ async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
     """Run a box for ten orders.
 
     Raises:
-        AnswerIsNo: when a saga did not end, or the books do not balance.
+        AnswerIsNo: when a saga did not end, the books do not balance, or the analytics do not agree.
     """
     from onebox.demo import environment
     from onebox.hosting import hosted, until_ended
@@ -52,7 +57,7 @@ async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="sagaplane-demo-") as directory:
         out.note(f"starting the services in {directory}; seed {seed} decides keys, orders and luck …")
         async with hosted(Path(directory), layout, environment=environment(seed)) as (box, shop):
-            told = await perform(shop, out, seed, began)
+            told = await perform(shop, out, seed, began, Path(directory))
             if stay:
                 out.say(where_to_look(layout))
                 await until_ended(box)
@@ -62,9 +67,13 @@ async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
         raise AnswerIsNo("the demonstration did not end well", f"the same once more: sagactl demo --seed {seed}")
 
 
-async def perform(shop: "Shop", out: Output, seed: int, began: float) -> "Summary":
-    """Place the orders, show how their sagas end, and print the summary and the audit."""
+async def perform(shop: "Shop", out: Output, seed: int, began: float, directory: Path | None = None) -> "Summary":
+    """Place the orders, show how their sagas end, and print the summary, the audit and the analytics.
+
+    Where there is a directory with the box's files, the events in it are counted again.
+    """
     from onebox.bookkeeping import Reader, account
+    from onebox.commands.analytics import verdict_of
     from onebox.demo import plan, summary
     from onebox.hosting import stock_up
 
@@ -72,9 +81,28 @@ async def perform(shop: "Shop", out: Output, seed: int, began: float) -> "Summar
     orders = plan(seed)
     sagas, first = await watch(shop, out, orders, began)
     verdict = await Reader(shop, lambda _: None).verdict(None)
-    told = summary(seed, sagas, first, verdict)
-    out.one(told, str(seed), lambda: "\n".join(["", summed(told), "", account(verdict)]))
+    figures = await counted(shop, len(orders))
+    recount = await verdict_of(out, directory) if directory is not None else None
+    told = summary(seed, sagas, first, verdict, figures, recount)
+    out.one(told, str(seed), lambda: "\n".join(["", summed(told), "", account(verdict), "", *analysed(told)]))
     return told
+
+
+async def counted(shop: "Shop", orders: int) -> "Figures":
+    """Return the figures once they have every event of so many orders, or it takes too long."""
+    import asyncio
+
+    from onebox.commands.analytics import figures
+    from onebox.figures import Unmatched
+
+    give_up = time.monotonic() + COUNTED_SECONDS_MAX
+    while True:
+        waiting = await shop.some("analytics", "/analytics/unmatched", "items", Unmatched, None, 1)
+        seen = await figures(shop)
+        done = seen.total_orders >= orders and not seen.pending_orders and not seen.lag_seconds and not waiting
+        if done or time.monotonic() > give_up:
+            return seen
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def watch(
@@ -126,14 +154,23 @@ def summed(told: "Summary") -> str:
     return "\n".join([*aligned(rows), *late, *speed])
 
 
+def analysed(told: "Summary") -> "list[str]":
+    """Return what the analytics say, and whether that is so."""
+    from onebox.recount.verdict import line
+    from onebox.report import report
+
+    agree = [] if told.agrees else ["✖ the analytics do not have the orders as their sagas ended"]
+    return [report(told.analytics), "", *agree, *([line(told.recount)] if told.recount is not None else [])]
+
+
 def where_to_look(layout: "Layout") -> str:
     """Return the commands to go on with while the services run."""
     from onebox.premises import environment_of
 
     exports = [f"  export {name}={url}" for name, url in environment_of(layout).items()]
-    commands = ("  sagactl list", "  sagactl timeline ID", "  sagactl describe ID")
-    page = f"  {layout.url('order')}/docs"
-    return "\n".join(["", "The services run until Ctrl-C. Next, in another terminal:", *exports, page, *commands])
+    commands = ("  sagactl list", "  sagactl timeline ID", "  sagactl describe ID", "  sagactl analytics watch")
+    pages = (f"  {layout.url('order')}/docs", f"  {layout.url('analytics')}/  the dashboard")
+    return "\n".join(["", "The services run until Ctrl-C. Next, in another terminal:", *exports, *pages, *commands])
 
 
 def _columns(keys: dict[str, str]) -> "list[Column[SagaLine]]":

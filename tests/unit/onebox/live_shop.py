@@ -9,11 +9,14 @@ from typing import Any
 from anyio.from_thread import BlockingPortal
 from typing_extensions import override
 
+import analytics_service.wiring as analytics
 import inventory_service.wiring as inventory
 import notification_service.wiring as notification
 import order_service.wiring as order
 import payment_service.wiring as payment
 import shipping_service.wiring as shipping
+from analytics_service.settings import AnalyticsSettings
+from analytics_service.tables import VIEWS
 from inventory_service.settings import InventorySettings
 from notification_service.settings import NotificationSettings
 from order_service.settings import OrderSettings
@@ -32,6 +35,7 @@ STORES = {
     "inventory": inventory.TABLES,
     "shipping": shipping.TABLES,
     "notification": notification.TABLES,
+    "analytics": analytics.TABLES,
 }
 PENS = 1_000
 
@@ -58,12 +62,34 @@ class HurriedClock(SystemClock):
         return self._begin + (super().now() - self._begin) * self.SPEED
 
 
+class KeptStore(MemoryStore):
+    """A store that can be opened again after it was closed, as one in a file can."""
+
+    @override
+    async def close(self) -> None:
+        """What is kept in memory has to stay open."""
+
+
+class MemoryStores:
+    """The versions of the views, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, KeptStore] = {}
+
+    def open(self, version: int) -> KeptStore:
+        return self.kept.setdefault(version, KeptStore(VIEWS))
+
+    async def drop(self, version: int) -> None:
+        self.kept.pop(version, None)
+
+
 @dataclass(frozen=True, slots=True)
 class LiveShop:
     """A shop that runs; its stores can be written past the services, as only a test or a thief does."""
 
     services: Mapping[str, Service]
     stores: Mapping[str, MemoryStore]
+    views: MemoryStores
     portal: BlockingPortal
 
     @property
@@ -92,6 +118,7 @@ async def open_shop(
     log = MemoryLog(clock)
     stores = {name: MemoryStore(tables) for name, tables in STORES.items()}
     money = PaymentSettings(port=0, **settings)
+    views = MemoryStores()
     bank = payment.open_bank(money, stores["bank"], clock)
     services = {
         "order": order.build(OrderSettings(port=0), stores["order"], log, clock),
@@ -99,8 +126,9 @@ async def open_shop(
         "inventory": inventory.build(InventorySettings(port=0), stores["inventory"], log, clock),
         "shipping": shipping.build(ShippingSettings(port=0), stores["shipping"], log, clock),
         "notification": notification.build(NotificationSettings(port=0), stores["notification"], log, clock),
+        "analytics": analytics.build(AnalyticsSettings(port=0), stores["analytics"], views, log, clock),
     }
     async with AsyncExitStack() as stack:
         for service in services.values():
             await stack.enter_async_context(service)
-        yield LiveShop(services, stores, portal)
+        yield LiveShop(services, stores, views, portal)

@@ -22,6 +22,8 @@ SLOW = (
     "prometheus_client",
     "opentelemetry",
     "iso4217",
+    "duckdb",
+    "ddsketch",
 )
 """What a help needs not; together they take longer to import than the help may take to print."""
 COMMANDS = list(commands(app, "sagactl"))
