@@ -1,6 +1,7 @@
 """What the analytics service answers over HTTP."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +38,7 @@ from analytics_service.views import EVENT_TOPICS
 from analytics_service.window_answers import answer
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, name_based_id
-from sagakit.ports import Clock, Log, Query, Reader, Store, StoreUnavailableError, Transaction
+from sagakit.ports import Clock, Log, LogUnavailableError, Query, Reader, Store, StoreUnavailableError, Transaction
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.pages import Page, PageParams, cursor_of, text_of
 from sagakit.runtime.http.problems import conflict, invalid, not_found
@@ -53,6 +54,8 @@ CONTENT_SECURITY_POLICY = (
 TAG = "Analytics"
 EVENT_STREAM = "text/event-stream"
 STREAM_SECONDS = 1.0
+TIME_CURSOR = re.compile(r"(-?[0-9]{1,15})/(.+)", re.DOTALL)
+"""Milliseconds since 1970 (those of the years 1 to 9999 have at most 15 digits) and the key of a record."""
 T = TypeVar("T")
 
 Word = Annotated[str, Meta(max_length=64)]
@@ -152,7 +155,8 @@ class Desk:
         """Return the summary as of now."""
         now = self.clock.now()
         ends = await self.log.ends(EVENT_TOPICS)
-        at = Glance(self.live.version, self.settings.currency, self.settings.bounds.lateness_ms, ends, now)
+        lateness_ms, partitions = self.settings.bounds.lateness_ms, self.log.partitions
+        at = Glance(self.live.version, self.settings.currency, lateness_ms, partitions, ends, now)
         return await self._view(lambda reader: summary(reader, at))
 
     async def stream(self, call: Call[Nothing, None]) -> Reply:
@@ -166,7 +170,7 @@ class Desk:
             try:
                 told = msgspec.json.Encoder(decimal_format="number").encode(await self._shared_glance())
                 yield b"event: summary\ndata: " + told + b"\n\n"
-            except StoreUnavailableError as error:
+            except (StoreUnavailableError, LogUnavailableError) as error:
                 yield b": " + str(error).encode().replace(b"\n", b" ") + b"\n\n"
             try:
                 await asyncio.wait_for(self.stopping.wait(), STREAM_SECONDS)
@@ -187,7 +191,7 @@ class Desk:
             asked = parsed(
                 metric=p.metric,
                 kind=p.type,
-                currency=p.currency or self.settings.currency,
+                currency=self.settings.currency if p.currency is None else p.currency,
                 size=p.size,
                 step=p.step,
                 gap=p.gap,
@@ -197,7 +201,8 @@ class Desk:
                 user_id=p.user_id,
                 now=self.clock.now(),
             )
-            return await self._view(lambda reader: answer(reader, asked, self.settings.bounds.lateness_ms))
+            lateness_ms, partitions = self.settings.bounds.lateness_ms, self.log.partitions
+            return await self._view(lambda reader: answer(reader, asked, lateness_ms, partitions))
         except WindowError as error:
             raise invalid(error.field, str(error)) from None
 
@@ -448,8 +453,7 @@ def _time_cursor(cursor: str | None) -> tuple[int, str] | None:
     """
     if cursor is None:
         return None
-    time_ms, slash, key = text_of(cursor).partition("/")
-    try:
-        return int(time_ms), key if slash else ""
-    except ValueError:
-        raise invalid("cursor", "was not given out here; begin without one") from None
+    found = TIME_CURSOR.fullmatch(text_of(cursor))
+    if found is None:
+        raise invalid("cursor", "was not given out here; begin without one")
+    return int(found.group(1)), found.group(2)

@@ -5,6 +5,7 @@ another clock, those of whole days begin at local midnight (a day may have 23 or
 multiples of the step since local midnight by that clock; their step must divide the day.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -121,9 +122,20 @@ def _days(start: datetime, end: datetime, zone: tzinfo) -> Iterator[int]:
 
 
 def _at(ordinal: int, second: int, zone: tzinfo) -> int:
-    """Return when a local clock shows this: the first time if it does twice, and as if not yet changed if never."""
+    """Return when a local clock shows this: the first time if it does twice, and when it is put past it if never."""
     naive = datetime.fromordinal(ordinal) + timedelta(seconds=second)
-    return _ceiling(naive.replace(tzinfo=zone))
+    at, folded = (_ceiling(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    return at if at <= folded else _change(folded, at, zone)
+
+
+def _change(before: int, after: int, zone: tzinfo) -> int:
+    """Return when the clock is changed, which it is once between these."""
+    offset = datetime.fromtimestamp(after, zone).utcoffset()
+
+    def changed(at: int) -> int:
+        return int(datetime.fromtimestamp(at, zone).utcoffset() == offset)
+
+    return before + bisect_left(range(before, after), 1, key=changed)
 
 
 def _within(found: list[Span], start: datetime, end: datetime) -> list[Span]:

@@ -105,7 +105,10 @@ class Desk:
         await transaction.save(PROFILES, profiles.values())
         self._changed = set(profiles)
         self._profiles.changed(profiles)
-        high = {found[1].order_id: found for message in messages if (found := self._high_value(message))}
+        high: dict[str, tuple[Message, HighValue]] = {}
+        for message in messages:
+            if found := self._high_value(message):
+                high.setdefault(found[1].order_id, found)  # of two that differ, the first, as in two batches
         said = await transaction.load(HIGH_VALUES, high)
         new = [found for order_id, found in high.items() if order_id not in said]
         known = await self._profiles.find(transaction, [row.user_id for _, row in new])

@@ -34,6 +34,7 @@ from sagakit.core.contracts import Contracts
 from sagakit.ports import Clock, Log, Reader, Store, Transaction
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.projection import AlignedLog, ProjectionConsumer
+from sagakit.runtime.relay import Relay
 
 SERVICE = "analytics"
 log_lines = logging.getLogger(__name__)
@@ -61,12 +62,16 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Follower:
-    """One version while it is followed by this instance."""
+    """One version while it is followed by this instance.
+
+    Its outbox holds dead letters only; they are published once it is live.
+    """
 
     number: int
     store: Store
     log: AlignedLog
     consumer: ProjectionConsumer
+    relay: Relay
 
     async def close(self) -> None:
         """Give its partitions to others, and close its store."""
@@ -88,7 +93,7 @@ def follow(its: Surroundings, number: int) -> Follower:
         instance=its.instance,
         batch_records_max=its.batch_records_max,
     )
-    return Follower(number, store, log, consumer)
+    return Follower(number, store, log, consumer, Relay(SERVICE, store, its.log))
 
 
 def group_of(number: int) -> str:
@@ -143,6 +148,7 @@ class Live:
                 await before.close()
         consumer = self.follower.consumer
         found = await consumer.step()
+        await self.follower.relay.step()
         self.counts = consumer.counts
         return found and consumer.behind
 

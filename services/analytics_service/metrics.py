@@ -89,7 +89,7 @@ def percentile(bins: Mapping[int, int], quantile: float) -> float | None:
 
     The rank is DDSketch's: the last value not above `quantile` of the way from the least to the greatest.
     """
-    rank = quantile * (sum(bins.values()) - 1)
+    rank = quantile * max(sum(bins.values()) - 1, 0)
     seen = 0
     for key in sorted(bins):
         seen += bins[key]

@@ -87,9 +87,9 @@ def parsed(
         )
     if user_id is not None and window is not WindowType.SESSION:
         raise WindowError("userId", "needs type=session: the others are not kept per user")
-    until = _moment("to", end, zone) if end else now
+    until = now if end is None else _moment("to", end, zone)
     span = timedelta(milliseconds=(step_ms or gap_ms or size_ms or 0) * WINDOWS_SHOWN)
-    since = _moment("from", start, zone) if start else _before(until, span)
+    since = _before(until, span) if start is None else _moment("from", start, zone)
     if since >= until:
         raise WindowError("from", f"{since.isoformat()} must be before to, which is {until.isoformat()}")
     return Question(
@@ -149,8 +149,8 @@ def _lengths(
         if given is not None and name not in needs:
             raise WindowError(name, f"means nothing for {window} windows, which have {' and '.join(needs)}")
     if window is WindowType.SESSION:
-        return None, None, length_ms("gap", gap or GAP_DEFAULT)
-    size_ms = length_ms("size", size or SIZE_DEFAULT)
+        return None, None, length_ms("gap", GAP_DEFAULT if gap is None else gap)
+    size_ms = length_ms("size", SIZE_DEFAULT if size is None else size)
     if window is WindowType.SLIDING:
         return size_ms, None, None
     if window is WindowType.HOPPING and step is None:

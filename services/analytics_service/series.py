@@ -1,7 +1,8 @@
 """What is counted, by name, and how event time is cut into buckets. No IO.
 
 A series is a number per bucket: a count, or an amount in minor units with its currency behind a colon (`captured:USD`).
-Buckets exist at four levels, of a second, a minute, an hour and a day, in UTC; whatever is asked for is a sum of them.
+Buckets exist at five levels in UTC: of a second, a minute, a quarter of an hour (by which local clocks differ), an
+hour and a day. Whatever is asked for is a sum of them.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 
-SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86_400
-LEVELS: Mapping[int, int] = {SECOND: 300, MINUTE: 240, HOUR: 168, DAY: 64}
+SECOND, MINUTE, QUARTER, HOUR, DAY = 1, 60, 900, 3600, 86_400
+LEVELS: Mapping[int, int] = {SECOND: 300, MINUTE: 240, QUARTER: 192, HOUR: 168, DAY: 64}
 """Seconds of a bucket → how many of them are kept in one record, from the finest level to the coarsest."""
 SPANS: Mapping[int, int] = {level: level * buckets for level, buckets in LEVELS.items()}
 """Seconds of a bucket → seconds of a record."""

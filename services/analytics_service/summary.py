@@ -1,6 +1,6 @@
 """Everything at a glance, from one moment of the views."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,8 +25,9 @@ from analytics_service.series import (
     moment,
     of_currency,
 )
-from analytics_service.shapes import DurationsShown, ModeShown, Oddities, RecentWindows, Summary
-from analytics_service.window_answers import fixed, watermark
+from analytics_service.shapes import DurationsShown, ModeShown, Oddities, RecentWindows, Summary, WindowShown
+from analytics_service.tables import Lane
+from analytics_service.window_answers import closed_until, fixed, watermark
 from sagakit.core.messages import Mode
 from sagakit.ports import Reader
 from shop_contracts.money import to_major
@@ -36,11 +37,12 @@ Ends = Mapping[tuple[str, int], int]
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a summary is made for: the version, its currency and lateness, where the log ends, and when it is."""
+    """What a summary is made for: the version, its currency and lateness, the log and where it ends, and when it is."""
 
     version: int
     currency: str
     lateness_ms: int
+    partitions: int
     ends: Ends
     now: datetime
 
@@ -81,11 +83,9 @@ async def summary(reader: Reader, at: Glance) -> Summary:
             p99_seconds=percentile(bins, 0.99),
         ),
         windows=RecentWindows(
-            orders_per_minute=await fixed(reader, _recent(Metric.ORDERS, MINUTE, HOUR, at), known, at.lateness_ms),
-            revenue_per_hour=await fixed(reader, _recent(Metric.REVENUE, HOUR, DAY, at), known, at.lateness_ms),
-            success_rate_per_minute=await fixed(
-                reader, _recent(Metric.SUCCESS_RATE, MINUTE, HOUR, at), known, at.lateness_ms
-            ),
+            orders_per_minute=await _recent(reader, Metric.ORDERS, MINUTE, HOUR, at, known),
+            revenue_per_hour=await _recent(reader, Metric.REVENUE, HOUR, DAY, at, known),
+            success_rate_per_minute=await _recent(reader, Metric.SUCCESS_RATE, MINUTE, HOUR, at, known),
         ),
         watermark=watermark(known),
         lag_seconds=round(max(lag, 0.0), 3),
@@ -123,8 +123,10 @@ def _mode(mode: Mode, sums: Mapping[str, int]) -> ModeShown:
     )
 
 
-def _recent(metric: Metric, size: int, span: int, at: Glance) -> Question:
-    return Question(
+async def _recent(
+    reader: Reader, metric: Metric, size: int, span: int, at: Glance, known: Sequence[Lane]
+) -> list[WindowShown]:
+    asked = Question(
         metric=metric,
         type=WindowType.TUMBLING,
         currency=at.currency,
@@ -136,3 +138,4 @@ def _recent(metric: Metric, size: int, span: int, at: Glance) -> Question:
         zone_name="UTC",
         user_id=None,
     )
+    return await fixed(reader, asked, closed_until(known, metric, at.lateness_ms, at.partitions))

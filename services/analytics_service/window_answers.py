@@ -18,21 +18,25 @@ from analytics_service.tables import Lane
 from analytics_service.views import EVENT_TOPICS
 from sagakit.ports import Reader
 
+USERS_MAX = 200
+"""So many users' neighbouring orders are looked up for one answer."""
 
-async def answer(reader: Reader, asked: Question, lateness_ms: int) -> Windows:
-    """Return the windows that a question asks for.
+
+async def answer(reader: Reader, asked: Question, lateness_ms: int, partitions: int) -> Windows:
+    """Return the windows that a question asks for, of a log with so many partitions per topic.
 
     Raises:
         WindowError: when they cannot be had.
     """
     known = await lanes(reader)
+    closed = closed_until(known, asked.metric, lateness_ms, partitions)
     match asked.type:
         case WindowType.TUMBLING | WindowType.HOPPING:
-            shown = await fixed(reader, asked, known, lateness_ms)
+            shown = await fixed(reader, asked, closed)
         case WindowType.SLIDING:
-            shown = await _sliding(reader, asked, known, lateness_ms)
+            shown = await _sliding(reader, asked, closed)
         case WindowType.SESSION:
-            shown = await _sessions(reader, asked, known, lateness_ms)
+            shown = await _sessions(reader, asked, closed)
     recipe = RECIPES[asked.metric]
     return Windows(
         metric=asked.metric,
@@ -52,23 +56,25 @@ async def answer(reader: Reader, asked: Question, lateness_ms: int) -> Windows:
     )
 
 
-async def fixed(reader: Reader, asked: Question, known: Sequence[Lane], lateness_ms: int) -> list[WindowShown]:
-    """Return tumbling or hopping windows."""
+async def fixed(reader: Reader, asked: Question, closed: int | None) -> list[WindowShown]:
+    """Return tumbling or hopping windows; what ends at or before `closed` is final."""
     assert asked.size_ms is not None, "such windows have a size"
     assert asked.step_ms is not None, "and a step"
     size, step = asked.size_ms // 1000, asked.step_ms // 1000
     found = spans(size, step, asked.start, asked.end, asked.zone)
     filled = await windows(reader, asked.metric, asked.currency, found, size)
-    closed = closed_until(known, asked.metric, lateness_ms)
     return [_bucket(asked, span, own, closed) for span, own in zip(found, filled, strict=True)]
 
 
-def closed_until(known: Sequence[Lane], metric: Metric, lateness_ms: int) -> int | None:
-    """Return what is closed in every partition of the topics that a metric comes from; None when nothing is."""
+def closed_until(known: Sequence[Lane], metric: Metric, lateness_ms: int, partitions: int) -> int | None:
+    """Return what is closed in every partition of the topics that a metric comes from; None when nothing is.
+
+    A partition that nothing was heard of has closed nothing, until it is lifted.
+    """
     topics = RECIPES[metric].lanes
     told = [closed_ms(lane, lateness_ms) for lane in known if lane.topic in topics]
     heard = [at for at in told if at is not None]
-    return min(heard) if heard and len(heard) == len(told) else None
+    return min(heard) if len(heard) == partitions * len(topics) else None
 
 
 def watermark(known: Sequence[Lane]) -> datetime | None:
@@ -91,17 +97,16 @@ def _bucket(asked: Question, span: Span, own: Contents, closed: int | None) -> W
     )
 
 
-async def _sliding(reader: Reader, asked: Question, known: Sequence[Lane], lateness_ms: int) -> list[WindowShown]:
+async def _sliding(reader: Reader, asked: Question, closed: int | None) -> list[WindowShown]:
     assert asked.size_ms is not None, "such windows have a size"
     size, first, end = asked.size_ms, milliseconds(asked.start), milliseconds(asked.end)
     found = await events(reader, asked.metric, asked.currency, first - 1, end + size)
     inside = [window for window in sliding(found, size) if first <= window.start_ms < end]
     _refuse_many(inside)
-    closed = closed_until(known, asked.metric, lateness_ms)
     return [_event(asked, window, None, closed, 0) for window in inside]
 
 
-async def _sessions(reader: Reader, asked: Question, known: Sequence[Lane], lateness_ms: int) -> list[WindowShown]:
+async def _sessions(reader: Reader, asked: Question, closed: int | None) -> list[WindowShown]:
     """Return the sessions of one user, or of all that ordered in the range."""
     assert asked.gap_ms is not None, "sessions have a gap"
     first, end = milliseconds(asked.start), milliseconds(asked.end)
@@ -114,7 +119,6 @@ async def _sessions(reader: Reader, asked: Question, known: Sequence[Lane], late
         by_user[row.user_id].append(row)
         if first <= row.created_ms < end:
             active.add(row.user_id)
-    closed = closed_until(known, asked.metric, lateness_ms)
     shown: list[tuple[int, str, WindowShown]] = []
     for user_id in sorted(active):
         near = await activity(reader, user_id, by_user[user_id], first - beyond_ms, end + beyond_ms, asked.gap_ms)

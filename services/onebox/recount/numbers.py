@@ -1,7 +1,7 @@
 """Every number that the views hold, made from the orders in SQL: its part, its name, the series, and the amount."""
 # ruff: noqa: S608 - levels and series are our own
 
-LEVELS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
+LEVELS = {"seconds": 1, "minutes": 60, "quarters": 900, "hours": 3600, "days": 86_400}
 DURATIONS_FROM = 60
 """Durations are kept by the minute and coarser."""
 

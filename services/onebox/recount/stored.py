@@ -16,7 +16,7 @@ from onebox.recount.raw import Vector
 from sagakit.ports import Query, Reader, Table
 
 ROWS_AT_ONCE = 2_000
-LEVEL_NAMES = {1: "seconds", 60: "minutes", 3600: "hours", 86_400: "days"}
+LEVEL_NAMES = {1: "seconds", 60: "minutes", 900: "quarters", 3600: "hours", 86_400: "days"}
 
 R = TypeVar("R", bound=msgspec.Struct)
 _encoder = msgspec.json.Encoder()

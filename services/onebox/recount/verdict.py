@@ -15,6 +15,7 @@ PARTS = (
     "users",
     "seconds",
     "minutes",
+    "quarters",
     "hours",
     "days",
     "joined orders",
@@ -22,7 +23,7 @@ PARTS = (
     "lanes",
     "high values",
 )
-BUCKETS = frozenset({"seconds", "minutes", "hours", "days"})
+BUCKETS = frozenset({"seconds", "minutes", "quarters", "hours", "days"})
 
 
 class Compared(Answer, frozen=True, kw_only=True):

@@ -70,7 +70,9 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
     name, _, number = wish.partition(":")
     passes = number or "1"
     if name not in (*NAMES, *VIEW_NAMES) or not passes.isdecimal() or int(passes) < 1:
-        raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join((*NAMES, *VIEW_NAMES))}")
+        raise ValueError(
+            f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join((*NAMES, *VIEW_NAMES))}"
+        )
     ARMED[name] = kill_at(int(passes))
 
 

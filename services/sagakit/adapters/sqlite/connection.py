@@ -33,6 +33,7 @@ class DatabaseFile:
     unavailable: type[Exception]
     synchronous: Synchronous = "FULL"
     busy_seconds: float = BUSY_SECONDS
+    cache_kibibytes: int = CACHE_KIBIBYTES
 
     def open_writer(self, *, patient: bool = True) -> sqlite3.Connection:
         """Return a connection that writes, in WAL mode; a patient one waits for a lock that another process holds."""
@@ -65,7 +66,7 @@ class DatabaseFile:
             cached_statements=CACHED_STATEMENTS,
             timeout=busy_seconds,
         )
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
+        connection.execute(f"PRAGMA cache_size=-{self.cache_kibibytes}")
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
 

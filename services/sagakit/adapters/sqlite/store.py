@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sagakit.adapters.sqlite.columns import microseconds
-from sagakit.adapters.sqlite.connection import BUSY_SECONDS, DatabaseFile, Synchronous
+from sagakit.adapters.sqlite.connection import BUSY_SECONDS, CACHE_KIBIBYTES, DatabaseFile, Synchronous
 from sagakit.adapters.sqlite.declared import declare
 from sagakit.adapters.sqlite.memory import Memory
 from sagakit.adapters.sqlite.outbox import Outbox
@@ -34,6 +34,7 @@ class SqliteStore:
         synchronous: Synchronous = "FULL",
         *,
         busy_seconds: float = BUSY_SECONDS,
+        cache_kibibytes: int = CACHE_KIBIBYTES,
     ) -> None:
         """Open the file, and make it when it is missing.
 
@@ -41,7 +42,7 @@ class SqliteStore:
             StoreUnavailableError: when it cannot be opened now.
             WrongFileError: when it belongs to something else, or to a newer program.
         """
-        self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous, busy_seconds)
+        self._file = DatabaseFile(Path(path), StoreUnavailableError, synchronous, busy_seconds, cache_kibibytes)
         self._formats = {table.name: RowFormat(table) for table in tables}
         self._outbox = Outbox()
         self._memory = Memory()
