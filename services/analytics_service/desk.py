@@ -64,24 +64,34 @@ class TableProfiles:
         self._clock = clock
         self._ms = round(seconds * 1000)
         self._known: dict[str, tuple[int, Profile | None]] = {}
+        self._changes = 0
 
     async def find(self, reader: Reader, user_ids: Iterable[str]) -> dict[str, Profile]:
         """Return them from memory where that is fresh."""
         now_ms = milliseconds(self._clock.now())
         wanted = dict.fromkeys(user_ids)
-        stale = [u for u in wanted if u not in self._known or self._known[u][0] + self._ms <= now_ms]
+        fresh = (u for u in wanted if u in self._known and self._known[u][0] + self._ms > now_ms)
+        known = {user_id: self._known[user_id][1] for user_id in fresh}
+        stale = [user_id for user_id in wanted if user_id not in known]
         if stale:
+            changes = self._changes
             found = await reader.load(PROFILES, stale)
-            if len(self._known) + len(stale) > PROFILES_REMEMBERED_MAX:
-                self._known = {user_id: self._known[user_id] for user_id in wanted if user_id in self._known}
-            self._known.update({user_id: (now_ms, found.get(user_id)) for user_id in stale})
-        known = {user_id: self._known[user_id][1] for user_id in wanted}
-        return {user_id: profile for user_id, profile in known.items() if profile is not None}
+            known |= {user_id: found.get(user_id) for user_id in stale}
+            if changes == self._changes:  # else a profile changed meanwhile, and what was read may be the old one
+                self._remember({user_id: (now_ms, found.get(user_id)) for user_id in stale}, wanted)
+        return {user_id: profile for user_id in wanted if (profile := known[user_id]) is not None}
 
     def changed(self, user_ids: Iterable[str]) -> None:
         """Forget what was remembered of these users."""
+        self._changes += 1
         for user_id in user_ids:
             self._known.pop(user_id, None)
+
+    def _remember(self, found: Mapping[str, tuple[int, Profile | None]], wanted: Iterable[str]) -> None:
+        """Remember what was found; without room for it, forget the others first."""
+        if len(self._known) + len(found) > PROFILES_REMEMBERED_MAX:
+            self._known = {user_id: self._known[user_id] for user_id in wanted if user_id in self._known}
+        self._known.update(found)
 
 
 class Desk:

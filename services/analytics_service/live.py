@@ -23,10 +23,12 @@ from analytics_service.versions import (
     Stores,
     Version,
     all_versions,
+    build_on,
     compare_at,
     compared,
     first,
     live_of,
+    take_over,
     under_way,
 )
 from analytics_service.views import EVENT_TOPICS, Bounds, Views, lane_key
@@ -195,7 +197,8 @@ class Builder:
             yield
 
     async def _step(self) -> bool:
-        version = under_way(await self._its.catalogue.view(all_versions))
+        versions = await self._its.catalogue.view(all_versions)
+        version, live = under_way(versions), live_of(versions)
         if self.follower is not None and (version is None or version.number != self.follower.number):
             await self.close()
         if version is None:
@@ -208,7 +211,7 @@ class Builder:
             self.counts = follower.consumer.counts
             return True
         if version.state is State.BUILDING:
-            return await self._meet(follower, version)
+            return await self._meet(follower, version, live)
         return await self._compare(follower, version)
 
     async def close(self) -> None:
@@ -217,14 +220,22 @@ class Builder:
             await self.follower.close()
             self.follower = None
 
-    async def _meet(self, follower: Follower, version: Version) -> bool:
+    async def _meet(self, follower: Follower, version: Version, before: Version | None) -> bool:
         """Fix the offsets at which both are compared: those of the live version, once it is not behind in any."""
-        its, live = self._its, self._live.store
+        its = self._its
         ends = await its.log.ends(EVENT_TOPICS)
         built = await follower.store.view(lambda reader: reader.progress(group_of(version.number)))
-        if live is None or any(built.get(place, 0) < end for place, end in ends.items()):
+        if any(built.get(place, 0) < end for place, end in ends.items()):
             return False
-        number = self._live.version
+        if before is not None and before.format != FORMAT:
+            now = its.clock.now()
+            failpoint("rebuild.before_swap")
+            await its.catalogue.transact(lambda transaction: take_over(transaction, version.number, now))
+            failpoint("rebuild.after_swap")
+            return True
+        live, number = self._live.store, self._live.version
+        if live is None:
+            return False
 
         async def look(reader: Reader) -> tuple[dict[Place, int], dict[str, int]]:
             return await reader.progress(group_of(number)), await digest(reader)
@@ -246,6 +257,10 @@ class Builder:
             return await reader.progress(group_of(version.number)), await digest(reader)
 
         built, found = await follower.store.view(look)
+        if any(offset > target.get(place, 0) for place, offset in built.items()):
+            # Another instance built on while the target was fixed, which says less than is in the rows now.
+            await its.catalogue.transact(lambda transaction: build_on(transaction, version.number, version.target))
+            return True
         if any(built.get(place, 0) != offset for place, offset in target.items()):
             return False
         failpoint("rebuild.before_swap")

@@ -27,7 +27,7 @@ class AnalyticsSettings(ServiceSettings, frozen=True, kw_only=True):
     idle_seconds: Annotated[Seconds, variable("ANALYTICS_IDLE_SECONDS")] = 10.0
     future_seconds: Annotated[Seconds, variable("ANALYTICS_FUTURE_SECONDS")] = 60.0
     past_days: Annotated[Days, variable("ANALYTICS_PAST_DAYS")] = 7
-    gather_seconds: Annotated[Seconds, variable("ANALYTICS_GATHER_SECONDS")] = 0.1
+    gather_seconds: Annotated[Seconds, variable("ANALYTICS_GATHER_SECONDS")] = 0.25
     report_seconds: Annotated[Seconds, variable("ANALYTICS_REPORT_SECONDS")] = 10.0
     batch_records_max: Annotated[Batch, variable("ANALYTICS_BATCH_RECORDS_MAX")] = 5000
     profiles_seconds: Annotated[Seconds, variable("ANALYTICS_PROFILES_CACHED_SECONDS")] = 60.0

@@ -5,6 +5,8 @@ instances may drive the same rebuild. A new version reads the log from its start
 rows are one transaction there too, so one that is killed half-way goes on where it was.
 
     building → comparing → live → retired       or, when both do not say the same: comparing → different → live
+
+Where the live one was laid out by other code there is nothing to compare with: what has caught up takes its place.
 """
 
 import enum
@@ -36,7 +38,11 @@ UNDER_WAY = (State.BUILDING, State.COMPARING)
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version. `target` are the offsets at which it is compared, `expected` what the live one said there."""
+    """One version. `target` are the offsets at which it is compared, `expected` what the live one said there.
+
+    `dropped` is the highest number of a version that was dropped while this one was live: no number is given twice, for
+    another instance may still have that one open.
+    """
 
     name: str
     number: int
@@ -47,6 +53,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     target: dict[str, int] = {}
     expected: dict[str, int] = {}
     differences: tuple[str, ...] = ()
+    dropped: int = 0
 
 
 VERSIONS: Table[Version] = Table("versions", Version, "name")
@@ -134,6 +141,21 @@ async def compared(transaction: Transaction, number: int, found: Mapping[str, in
         await _swap(transaction, version, now)
 
 
+async def build_on(transaction: Transaction, number: int, target: Mapping[str, int]) -> None:
+    """Let a version that was built beyond these offsets catch up with the live one again: there is no comparing it."""
+    version = await _the(transaction, number)
+    if version.state is State.COMPARING and version.target == target:
+        await transaction.save(VERSIONS, [replace(version, state=State.BUILDING, target={}, expected={})])
+
+
+async def take_over(transaction: Transaction, number: int, now: datetime) -> None:
+    """Swap a version in that has caught up where this code cannot read the live one: it cannot be compared with."""
+    version = await _the(transaction, number)
+    live = live_of(await all_versions(transaction))
+    if version.state is State.BUILDING and live is not None and live.format != FORMAT:
+        await _swap(transaction, version, now)
+
+
 async def accept(transaction: Transaction, number: int, now: datetime) -> Version:
     """Swap a version in: one that is different from the live one, or a retired one, to go back to it.
 
@@ -160,6 +182,10 @@ async def forget(transaction: Transaction, number: int) -> Version:
     if version.state is State.LIVE:
         raise VersionError(f"version {number} is live and cannot be dropped")
     await transaction.delete(VERSIONS, [version.name])
+    live = live_of(await all_versions(transaction))
+    if live is not None:
+        dropped = max(live.dropped, version.dropped, version.number)
+        await transaction.save(VERSIONS, [replace(live, dropped=dropped)])
     return version
 
 
@@ -188,5 +214,5 @@ async def _the(transaction: Transaction, number: int) -> Version:
 
 
 def _new(versions: Iterable[Version], now: datetime) -> Version:
-    number = max((version.number for version in versions), default=0) + 1
+    number = max((max(version.number, version.dropped) for version in versions), default=0) + 1
     return Version(name=str(number), number=number, state=State.BUILDING, format=FORMAT, created_at=now)

@@ -18,6 +18,7 @@ from analytics_service.window_answers import answer
 from sagakit.adapters.memory import MemoryLog, MemoryLogState, MemoryStore
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, Mode, message_id
+from sagakit.core.part import Abort
 from sagakit.runtime.projection import AlignedLog, ProjectionConsumer
 from sagakit.runtime.wire import draft
 from shop_contracts import messages as m
@@ -32,6 +33,7 @@ TOPICS = {
     "Reservation": "inventory.events",
     "Shipment": "shipping.events",
     "Abort": "sagas.events",
+    "User": "users",
 }
 
 
@@ -88,7 +90,7 @@ class Shop:
 
     async def windows(self, **asked: Any) -> Windows:  # noqa: ANN401 - the words of `parsed`
         question = ask(**asked)
-        return await self.store.view(lambda reader: answer(reader, question, self.lateness_ms))
+        return await self.store.view(lambda reader: answer(reader, question, self.lateness_ms, self.partitions))
 
     async def rows(self, table: Any = JOINED) -> list[Any]:  # noqa: ANN401 - any table
         return await self.store.view(lambda reader: every(reader, table))
@@ -117,7 +119,7 @@ def topic_of(message_type: str) -> str:
 
 def say(order_id: str, at_ms: int, data: msgspec.Struct, **changes: Any) -> Message:  # noqa: ANN401 - of a message
     """Return what a service says of an order at a time."""
-    kind = type(data).__name__
+    kind = "AbortSaga" if isinstance(data, Abort) else type(data).__name__
     message = Message(
         type=kind,
         id=message_id(order_id, "", kind),

@@ -26,6 +26,7 @@ from sagakit.runtime.tracker import SAGAS
 DEMO = {"PAYMENT_SUCCESS_RATE": "0.7", "INVENTORY_SUCCESS_RATE": "0.8", "SHIPPING_SUCCESS_RATE": "1.0"}
 ALL_SUCCEED = {"PAYMENT_SUCCESS_RATE": "1.0", "INVENTORY_SUCCESS_RATE": "1.0", "SHIPPING_SUCCESS_RATE": "1.0"}
 ALL_REFUSED = {**ALL_SUCCEED, "SHIPPING_SUCCESS_RATE": "0.0"}
+QUIET = {"ANALYTICS_REPORT_SECONDS": "0"}
 OFFSET = 31_000
 IN_FLIGHT_MAX = 6_000
 
@@ -54,7 +55,7 @@ class Bench:
         """Run a box with full shelves in a fresh directory."""
         with TemporaryDirectory(dir=self.directory) as data_dir:
             layout = self.layout
-            async with Box(Path(data_dir), self.processes, rates, layout) as box:
+            async with Box(Path(data_dir), self.processes, {**QUIET, **rates}, layout) as box:
                 store = SqliteStore(Path(data_dir) / "order.db", TABLES)
                 load = Load(layout.url("order"), layout.url("inventory"), store, self.seed)
                 try:

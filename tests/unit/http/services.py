@@ -4,10 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.analytics.running import MemoryStores
+
+import analytics_service.wiring as analytics
 import inventory_service.wiring as inventory
 import notification_service.wiring as notification
 import payment_service.wiring as payment
 import shipping_service.wiring as shipping
+from analytics_service.settings import AnalyticsSettings
 from inventory_service.actions import LEDGER, RESERVATIONS, STOCK
 from inventory_service.domain import Reservation, ReservationStatus, Stock, counted
 from inventory_service.settings import InventorySettings
@@ -55,6 +59,9 @@ def build_all() -> dict[str, Service]:
         "inventory": inventory.build(InventorySettings(port=0), MemoryStore(inventory.TABLES), log, clock),
         "shipping": shipping.build(ShippingSettings(port=0), MemoryStore(shipping.TABLES), log, clock),
         "notification": notification.build(NotificationSettings(port=0), MemoryStore(notification.TABLES), log, clock),
+        "analytics": analytics.build(
+            AnalyticsSettings(port=0), MemoryStore(analytics.TABLES), MemoryStores(), log, clock
+        ),
     }
 
 

@@ -1,13 +1,18 @@
 """Every service answers as its OpenAPI document says: schemathesis sends what that allows, and what it forbids."""
 
+import asyncio
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, assume, settings
 from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
+from tests.analytics.running import NOW_MS, Running
+from tests.analytics.shop import cancelled_order, confirmed_order, placed
 from tests.unit.http.services import build_all, with_something_to_show
 
+BEYOND_SCHEMA = {"/analytics/windows", "/analytics/high-value", "/analytics/unmatched", "/analytics/users/{userId}"}
 AnyCase = schemathesis.Case[Any]
 SERVICES = build_all()
 CONFIG = SchemathesisConfig.from_dict({"generation": {"deterministic": True, "no-shrink": True}})
@@ -25,13 +30,24 @@ def document_of(service: str) -> OpenApiSchema:
     return schemathesis.openapi.from_asgi("/openapi.json", with_something_to_show(SERVICES[service]).app, config=CONFIG)
 
 
-payment, inventory, shipping, notification = map(document_of, SERVICES)
+payment, inventory, shipping, notification = (document_of(name) for name in SERVICES if name != "analytics")
 
 
-def check(case: AnyCase) -> None:
+def analytics_document() -> OpenApiSchema:
+    """Return the document of the analytics service over a shop in which something happened."""
+    running = Running()
+    orders = [*confirmed_order("a", NOW_MS, "2000.00"), *cancelled_order("b", NOW_MS), placed("c", NOW_MS, "bob")]
+    asyncio.run(running.hear(orders))
+    return schemathesis.openapi.from_asgi("/openapi.json", running.service.app, config=CONFIG)
+
+
+analytics = analytics_document()
+
+
+def check(case: AnyCase, *beyond: Any) -> None:  # noqa: ANN401 - checks of the library
     # To JSON Schema 2.0 is an integer. Here it is none: whoever writes a point means a fraction.
     assume(not has_integral_float(case.body))
-    case.call_and_validate()
+    case.call_and_validate(excluded_checks=[*beyond])
 
 
 def has_integral_float(body: object) -> bool:
@@ -64,3 +80,10 @@ def test_shipping_answers_as_its_document_says(case: AnyCase) -> None:
 @BOUNDED
 def test_notification_answers_as_its_document_says(case: AnyCase) -> None:
     check(case)
+
+
+@analytics.exclude(path="/analytics/stream").parametrize()  # which ends only when the service does
+@BOUNDED
+def test_analytics_answers_as_its_document_says(case: AnyCase) -> None:
+    # Parameters that mean nothing together, a cursor of somebody else's, a user id of control characters.
+    check(case, *([positive_data_acceptance] if case.path in BEYOND_SCHEMA else []))

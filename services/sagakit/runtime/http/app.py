@@ -113,7 +113,9 @@ def _responder(route: Route, counts: Counter[tuple[str, str, int]]) -> Callable[
         said = await handle(Call(params, body))
         reply = said if isinstance(said, Reply) else Reply(bare_status, said)
         counts[keys[reply.status]] += 1
-        return _answer(reply.status, reply.body, dict(reply.headers), reply.media_type)
+        # Whoever asks for the headers alone waits for no parts, which may have no end.
+        unheard = request.method == "HEAD" and isinstance(reply.body, AsyncIterator)
+        return _answer(reply.status, b"" if unheard else reply.body, dict(reply.headers), reply.media_type)
 
     return respond
 

@@ -38,7 +38,7 @@ def document(title: str, routes: Sequence[Route]) -> Schema:
             read.want(parameter.type)
         if route.body is not None:
             read.want(route.body)
-        for carried in route.returns.values():
+        for carried in filter(None, route.returns.values()):
             said.want(carried)
     said.want(Problem)
     paths: dict[str, Schema] = {}
@@ -124,7 +124,8 @@ def _given(schema: Schema) -> Schema:
 def _responses(route: Route, said: _Schemas) -> Schema:
     responses: Schema = {}
     for status, carried in route.returns.items():
-        responses[str(status)] = _response(status, route, {route.media_type: {"schema": said.of(carried)}})
+        content = {route.media_type: {"schema": said.of(carried)}} if carried else {}
+        responses[str(status)] = _response(status, route, content)
     bad = {400, 500, 503, *route.problems, *((413, 415) if route.body is not None else ())}
     for status in sorted(bad):
         responses[str(status)] = _response(status, route, {PROBLEM_JSON: {"schema": said.of(Problem)}})
@@ -132,7 +133,7 @@ def _responses(route: Route, said: _Schemas) -> Schema:
 
 
 def _response(status: int, route: Route, content: Schema) -> Schema:
-    response: Schema = {"description": MEANINGS[status], "content": content}
+    response: Schema = {"description": MEANINGS[status], **({"content": content} if content else {})}
     names = [*route.headers.get(status, ()), *(("Retry-After",) if status == 503 else ())]  # noqa: PLR2004 - HTTP's own
     if names:
         response["headers"] = {name: {"schema": {"type": "string"}} for name in names}

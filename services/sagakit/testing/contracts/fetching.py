@@ -41,6 +41,15 @@ class FetchingContract:
                 positions[record.topic, record.partition] += 1
         assert positions == await log.ends(["t", "u"])
 
+    async def test_a_clock_that_is_put_back_changes_no_order_of_offsets(self, world: LogWorld) -> None:
+        log = world.open()
+        for seconds in (60, -30, -10, 5):
+            await world.pass_by(seconds)
+            await log.publish([draft("t", "k", str(seconds))])
+        assert texts(await everything(log, "t")) == ["60", "-30", "-10", "5"]
+        offsets = [record.offset for record in await everything(log, "t")]
+        assert offsets == [0, 1, 2, 3]
+
     async def test_fetch_returns_nothing_at_once_when_there_is_nothing(self, world: LogWorld) -> None:
         log = world.open()
         assert await asyncio.wait_for(log.fetch(beginnings(log, "t", "missing"), 10), LONG_SECONDS) == []
