@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -156,8 +156,16 @@ class Desk:
         now = self.clock.now()
         ends = await self.log.ends(EVENT_TOPICS)
         lateness_ms, partitions = self.settings.bounds.lateness_ms, self.log.partitions
-        at = Glance(self.live.version, self.settings.currency, lateness_ms, partitions, ends, now)
+        waiting_since = await self._waiting_since(ends)
+        at = Glance(self.live.version, self.settings.currency, lateness_ms, partitions, waiting_since, now)
         return await self._view(lambda reader: summary(reader, at))
+
+    async def _waiting_since(self, ends: Mapping[tuple[str, int], int]) -> datetime | None:
+        """Return when the log took the oldest event that is not handled yet."""
+        done = await self._view(lambda reader: reader.progress(group_of(self.live.version)))
+        ahead = {place: done.get(place, 0) for place, end in ends.items() if done.get(place, 0) < end}
+        records = await self.log.fetch(ahead, len(ahead)) if ahead else []  # one of each
+        return min((record.appended_at for record in records), default=None)
 
     async def stream(self, call: Call[Nothing, None]) -> Reply:
         """The summary, once a second, as server-sent events."""

@@ -1,8 +1,7 @@
 """Windows that events make: sliding ones and sessions, at millisecond resolution. No IO.
 
 Both follow Kafka Streams (KIP-450, sliding windows; KIP-94, session windows): a window's end belongs to it. What is
-there at close is found by letting the events come once more, in the order in which the log got them, each with what
-was closed then.
+there at close is found by letting the events come once more, in the order of what was closed when each of them came.
 """
 
 from bisect import bisect_left, bisect_right
@@ -117,10 +116,11 @@ def _sessions_at_close(points: Sequence[Point], gap_ms: int) -> dict[tuple[int, 
     """Return the sessions that events make as they come.
 
     An event joins the open sessions at most a gap away and makes them one. It is dropped when what it would make ended
-    more than a gap before what was closed.
+    more than a gap before what was closed. Within a partition events come in the order of offsets, over partitions in
+    that of what was closed: so nothing that is still to come stands before what made a session that is over.
     """
     held: dict[tuple[int, int], list[Point]] = {}
-    for point in sorted(points, key=lambda p: (p.arrival.logged_ms, p.partition, p.arrival.offset)):
+    for point in sorted(points, key=lambda p: (p.arrival.closed_ms, p.partition, p.arrival.offset)):
         closed_ms = point.arrival.closed_ms
         near = [
             (start, end)

@@ -293,7 +293,7 @@ def minor(row: JoinedOrder, amount: Decimal) -> int | None:
     """Return the amount in minor units of the order's currency; None, and a flag, when that cannot express it."""
     try:
         found: int = _to_minor(amount, row.currency or "")
-    except MoneyError:
+    except (MoneyError, TypeError):  # nobody can remember a signaling NaN: it has no hash
         _flag(row, AMOUNT_FLAG)
         return None
     return found

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from analytics_service.live import group_of
 from analytics_service.metrics import Metric, bins_of, mean, percentile, rate
 from analytics_service.questions import Question, WindowType
 from analytics_service.reading import lanes, reasons, totals
@@ -22,7 +21,6 @@ from analytics_service.series import (
     VALUE,
     VALUED,
     by_mode,
-    moment,
     of_currency,
 )
 from analytics_service.shapes import DurationsShown, ModeShown, Oddities, RecentWindows, Summary, WindowShown
@@ -32,18 +30,19 @@ from sagakit.core.messages import Mode
 from sagakit.ports import Reader
 from shop_contracts.money import to_major
 
-Ends = Mapping[tuple[str, int], int]
-
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a summary is made for: the version, its currency and lateness, the log and where it ends, and when it is."""
+    """What a summary is made for: the version, its currency and lateness, the log, and when it is.
+
+    `waiting_since` is when the log took the oldest event that is not handled yet, if there is one.
+    """
 
     version: int
     currency: str
     lateness_ms: int
     partitions: int
-    ends: Ends
+    waiting_since: datetime | None
     now: datetime
 
 
@@ -51,15 +50,8 @@ async def summary(reader: Reader, at: Glance) -> Summary:
     """Return the summary."""
     sums, known = await totals(reader), await lanes(reader)
     bins = bins_of(sums)
-    done = await reader.progress(group_of(at.version))
     orders, confirmed, cancelled = sums.get(ORDERS, 0), sums.get(CONFIRMED, 0), sums.get(CANCELLED, 0)
-    behind = [
-        lane.logged_ms
-        for lane in known
-        if lane.logged_ms is not None
-        and done.get((lane.topic, lane.partition), 0) < at.ends.get((lane.topic, lane.partition), 0)
-    ]
-    lag = (at.now - moment(min(behind))).total_seconds() if behind else 0.0
+    lag = 0.0 if at.waiting_since is None else (at.now - at.waiting_since).total_seconds()
     revenue = money_by_currency(sums)
     return Summary(
         total_orders=orders,

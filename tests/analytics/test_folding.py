@@ -1,5 +1,6 @@
 """A saga counts the same, whatever of it comes first, twice, an hour apart, or with a time that nobody believes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -196,6 +197,19 @@ def test_an_amount_its_currency_cannot_express_is_flagged_and_not_counted_in_eit
         assert amounts(found, "captur") == {}
         assert found.row.flags == ("amount",)
         assert found.row.paid_minor is None
+
+
+@pytest.mark.parametrize("word", ["NaN", "sNaN", "Infinity", "-Infinity", "1e999999", "1e-999999"])
+def test_a_word_that_is_no_amount_is_flagged_and_not_counted(word: str) -> None:
+    said = json.dumps({"orderId": "order-1", "paymentId": "p", "amount": word, "transactionId": "t"})
+    told = msgspec.structs.replace(paid("1"), data=msgspec.Raw(said.encode()))
+    for both in permutations([CONFIRMED[0], told]):
+        found = folded(both)
+        assert amounts(found, "captur") == {}
+        assert found.row.flags == ("amount",)
+        shown = joined(found.row, None)
+        assert shown.payment is not None
+        assert (shown.payment.amount is None) == (not Decimal(word).is_finite())
 
 
 @pytest.mark.parametrize(("total", "currency"), [("1.5", "JPY"), ("10.00", "XYZ"), ("10.00", ""), ("0.001", "USD")])

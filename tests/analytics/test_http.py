@@ -14,7 +14,8 @@ from analytics_service.calendar_windows import WINDOWS_MAX
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.wiring import TABLES, build
 from sagakit.adapters.memory import MemoryLog, MemoryStore
-from sagakit.ports import LogUnavailableError
+from sagakit.ports import LogUnavailableError, StoreUnavailableError
+from sagakit.runtime.failpoints import ARMED
 from sagakit.runtime.settings import SettingsError, read
 
 SUMMARY_OF_NOTHING = {
@@ -103,6 +104,24 @@ async def test_what_nobody_has_handled_yet_is_lag(shop: Running) -> None:
     told = await shop.ask("/analytics")
     assert told["totalOrders"] == 3
     assert 5 <= told["lagSeconds"] < 6
+
+
+async def test_lag_is_how_long_the_oldest_event_waits_however_silent_it_was_before(shop: Running) -> None:
+    await some_orders(shop)
+    await shop.clock.sleep(3600)
+    await shop.publish([placed("order-4", NOW_MS + 3_600_000)])
+    assert (await shop.ask("/analytics"))["lagSeconds"] == 0
+    await shop.clock.sleep(2)
+    await shop.publish([placed("order-5", NOW_MS + 3_602_000)])
+    assert (await shop.ask("/analytics"))["lagSeconds"] == 2.001
+    await shop.hear()
+    assert (await shop.ask("/analytics"))["lagSeconds"] == 0
+
+
+async def test_lag_is_known_also_where_nothing_was_heard_yet(shop: Running) -> None:
+    await shop.publish([placed("order-1", NOW_MS)])
+    await shop.clock.sleep(7)
+    assert (await shop.ask("/analytics"))["lagSeconds"] == 7
 
 
 async def test_windows_count_what_happened_in_each_of_them(shop: Running) -> None:
@@ -276,6 +295,25 @@ async def test_a_rebuild_over_http_ends_with_another_version_live_and_the_old_on
     assert set(shop.stores.states) == {2}
 
 
+async def test_what_a_crash_left_of_a_dropped_version_is_in_no_later_one(shop: Running) -> None:
+    def crash() -> None:
+        raise StoreUnavailableError("the process ends here")
+
+    await some_orders(shop)
+    await shop.ask("/analytics/versions", 202, "POST")
+    await shop.hear()
+    await shop.ask("/analytics/versions", 202, "POST")
+    ARMED["http.after_commit"] = crash
+    try:
+        await shop.ask("/analytics/versions/3", 503, "DELETE")
+    finally:
+        ARMED.clear()
+    assert (await shop.ask("/analytics/versions", 202, "POST"))["version"] == 4
+    await shop.hear()
+    told = (await shop.ask("/analytics/versions"))["versions"]
+    assert [(each["version"], each["state"]) for each in told] == [(4, "live"), (2, "retired"), (1, "retired")]
+
+
 async def test_pages_of_high_value_orders_show_each_once_the_newest_first(shop: Running) -> None:
     orders = [placed(f"order-{number}", NOW_MS + number // 2, total="1000.01") for number in range(7)]
     await shop.hear(orders)
@@ -396,6 +434,29 @@ async def test_the_stream_begins_with_the_summary_and_ends_with_the_service(
     event, data = answer.text.removesuffix("\n\n").split("\n")
     assert event == "event: summary"
     assert msgspec.json.decode(data.removeprefix("data: ")) == plain
+
+
+async def test_however_many_watch_one_summary_is_made_for_all_of_them(
+    shop: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, asked = shop.log.ends, []
+
+    async def counted(topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        shop.service.runner.stop.set()
+        asked.append(1)
+        return await ends(topics)
+
+    monkeypatch.setattr(shop.log, "ends", counted)
+    answers = []
+    for _ in range(5):
+        shop.service.runner.stop.clear()
+        answers.append(asyncio.create_task(shop.client.get("/analytics/stream")))
+        await asyncio.sleep(0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    shop.service.runner.stop.set()
+    texts = {(await asyncio.wait_for(answer, 10)).text for answer in answers}
+    assert len(texts) == len(asked) == 1
 
 
 @pytest.mark.parametrize("error", [None, LogUnavailableError("the log\nis away")])

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.http.services import build_all
 
 from sagakit.ports import StoreUnavailableError
-from sagakit.runtime.metrics import CATALOGUE, COUNTS
+from sagakit.runtime.metrics import CATALOGUE, COUNTS, Counting
 from sagakit.runtime.service import Service
 
 
@@ -38,7 +38,9 @@ async def test_a_service_is_ready_when_it_has_its_partitions_and_no_loop_fails(s
 
 
 async def test_metrics_say_what_the_loops_counted(service: Service) -> None:
-    service.consumers[0].counts["messages"] += 3
+    consumer = service.consumers[0]
+    assert isinstance(consumer, Counting)
+    consumer.counts["messages"] += 3
     async with client_of(service) as client:
         await client.get("/payments/order-1")
         answer = await client.get("/metrics")

@@ -1,4 +1,4 @@
-"""A log that is read in the order of its times: all partitions come along together, and each keeps its own order."""
+"""A log that is read in the order of its times, wherever reading begins or stops, and however little is read ahead."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -84,15 +84,6 @@ def lane_records_max(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("lane_records_max")
 @FEW
-@given(back_and_forth, limits)
-async def test_nothing_is_lost_or_doubled_and_each_partition_keeps_its_order(steps: list[Step], limit: int) -> None:
-    inner = await a_log(steps)
-    found = offsets(await read(AlignedLog(inner), FIRST, limit))
-    assert found == {place: [*range(end)] for place, end in (await inner.ends(TOPICS)).items()}
-
-
-@pytest.mark.usefixtures("lane_records_max")
-@FEW
 @given(forward, limits)
 async def test_what_came_first_is_handed_out_first_over_all_partitions_and_topics(
     steps: list[Step], limit: int
@@ -146,39 +137,3 @@ async def test_what_comes_while_it_is_read_comes_too(turns: list[tuple[list[Step
         found += records
     found += await read(log, positions, 7)
     assert offsets(found) == {place: [*range(end)] for place, end in (await inner.ends(TOPICS)).items()}
-
-
-async def test_it_is_behind_as_long_as_there_is_more_to_be_had_at_once() -> None:
-    inner = await a_log([(1, 0, 0)] * 3)
-    log = AlignedLog(inner)
-    seen = [log.behind]
-    for offset in (0, 2):
-        await log.fetch({**FIRST, ("orders.events", 0): offset}, 2)
-        seen.append(log.behind)
-    assert seen == [False, True, False]
-
-
-async def test_a_partition_that_is_far_ahead_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagakit.runtime.projection.LANE_RECORDS_MAX", 2)
-    inner = await a_log([(1, 0, 0)] * 4)
-    await inner._clock.sleep(-4)
-    await let_happen(inner, [(1, 1, 0)] * 4)
-    found = await read(AlignedLog(inner), FIRST, 100)
-    assert [record.topic for record in found] == [*TOPICS] * 4
-
-
-async def test_the_clock_of_a_log_put_back_keeps_the_order_within_a_partition() -> None:
-    inner = await a_log([(10, 0, 0), (-8, 0, 0), (0, 1, 0), (20, 0, 0)])
-    found = await read(AlignedLog(inner), FIRST, 100)
-    assert [record.offset for record in found if record.topic == "orders.events"] == [0, 1, 2]
-
-
-async def test_whoever_only_reads_publishes_and_prunes_nothing() -> None:
-    log = AlignedLog(inner := await a_log([(0, 0, 0)]))
-    with pytest.raises(AssertionError, match="only reads"):
-        await log.publish([Draft("t", "k", b"{}", b"{}")])
-    with pytest.raises(AssertionError, match="only reads"):
-        await log.prune("t", NOON)
-    await log.close()
-    assert await log.ends(["orders.events"]) == await inner.ends(["orders.events"])
-    assert log.partitions == PARTITIONS

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.unit.order_service.shop import NOON, HandClock
+from typing_extensions import override
 
 from sagakit.adapters.memory import MemoryLog, MemoryLogState, MemoryStore
 from sagakit.core.control_contracts import DeadLetterData
@@ -155,7 +156,7 @@ async def test_what_only_reads_lets_others_write_and_hands_the_rest_on() -> None
     told = Told()
     with pytest.raises(AssertionError, match="1 records were to be published"):
         await told.aligned.publish([Draft("a", "k", b"{}", b"")])
-    with pytest.raises(AssertionError, match="a before .* was to be dropped"):
+    with pytest.raises(AssertionError, match=r"a before .* was to be dropped"):
         await told.aligned.prune("a", NOON)
     await told.append("a", 1)
     assert await told.aligned.ends(["a"]) == await told.log.ends(["a"])
@@ -199,7 +200,7 @@ def test_nothing_is_lost_or_doubled_and_each_partition_keeps_its_order(
             await told.append(topic, second, key=str(key))
         positions = told.beginnings("a", "b", "c")
         ends = await told.log.ends("abc")
-        target = {place: min(end, cut) for place, end in ends.items()}
+        target: dict[Place, int] | None = {place: min(end, cut) for place, end in ends.items()}
         told.aligned.stop_at(target)
         found: list[Record] = []
         for turn in range(1000):
@@ -308,9 +309,7 @@ class Post:
             await self.log.publish([each])
 
     async def letters(self) -> list[DeadLetterData]:
-        return [
-            msgspec.json.decode(entry.draft.value, type=DeadLetterData) for entry in await self.store.outbox(1000)
-        ]
+        return [msgspec.json.decode(entry.draft.value, type=DeadLetterData) for entry in await self.store.outbox(1000)]
 
 
 def paid(saga_id: str, **changes: object) -> Draft:
@@ -361,9 +360,9 @@ async def test_unreadable_records_between_others_are_dead_letters_and_put_no_mes
         replace(paid("order-9"), key="another"),
     )
     assert await post.consumer.step()
-    assert [
-        (one.message.saga_id, getattr(one.data, "order_id", ""), one.source.key) for one in post.view.heard
-    ] == [(name, name, name) for name in ("order-0", "order-4", "order-8")]
+    assert [(one.message.saga_id, getattr(one.data, "order_id", ""), one.source.key) for one in post.view.heard] == [
+        (name, name, name) for name in ("order-0", "order-4", "order-8")
+    ]
     letters = await post.letters()
     assert sorted(letter.key or "" for letter in letters) == [
         "another",
@@ -431,13 +430,16 @@ class Scripted(Consumer):
         self.closed = False
 
     @property
+    @override
     def ready(self) -> bool:
         return bool(self.script)
 
+    @override
     async def step(self) -> bool:
         found, self.behind = self.script.pop(0)
         return found
 
+    @override
     async def close(self) -> None:
         self.closed = True
 

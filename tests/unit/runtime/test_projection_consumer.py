@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.http.services import NOON, HandClock
@@ -12,8 +11,8 @@ from tests.unit.http.services import NOON, HandClock
 from sagakit.adapters.memory import MemoryLog, MemoryLogState, MemoryStore
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message
-from sagakit.ports import Draft, StoreUnavailableError, Transaction
-from sagakit.runtime.projection import AlignedLog, Heard, ProjectionConsumer, Unhurried
+from sagakit.ports import Draft, Transaction
+from sagakit.runtime.projection import AlignedLog, Heard, ProjectionConsumer
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 from shop_contracts.messages import OrderConfirmed, PaymentFailed
@@ -30,7 +29,6 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.durable: list[Heard] = []
-        self.taken_back = 0
 
     def wants(self, message_type: str) -> bool:
         return message_type == "PaymentFailed"
@@ -48,7 +46,6 @@ class Listener:
         self.heard = []
 
     def failed(self) -> None:
-        self.taken_back += 1
         self.heard = []
 
 
@@ -123,40 +120,3 @@ async def test_each_message_comes_with_the_record_it_came_in_and_what_is_bad_is_
     assert await world.buried() == bad
     done = await world.store.view(lambda reader: reader.progress("views"))
     assert sum(done.values()) == len(told)
-
-
-async def test_records_are_heard_in_the_order_in_which_the_log_got_them() -> None:
-    world = World(partitions=3)
-    for number in range(30):
-        world.clock.moment = NOON.replace(second=number)
-        await world.log.publish([a_record(GOOD, number)])
-    await world.hear([])
-    assert [one.data.error_code for one in world.listener.durable] == [str(n) for n in range(30)]  # type: ignore[attr-defined]
-
-
-async def test_what_a_store_could_not_take_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World()
-
-    async def away(_work: object) -> None:
-        raise StoreUnavailableError("database is locked")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(world.store, "transact", away)
-        with pytest.raises(StoreUnavailableError):
-            await world.hear([GOOD, GOOD])
-    assert (world.listener.durable, world.listener.taken_back) == ([], 1)
-    await world.hear([])
-    assert len(world.listener.durable) == 2
-
-
-async def test_whoever_is_unhurried_steps_on_at_once_only_while_it_is_behind() -> None:
-    world = World(batch_records_max=2, partitions=1)
-    for number in range(3):
-        await world.log.publish([a_record(GOOD, number)])
-    calm = Unhurried(world.consumer)
-    assert calm.name == "views consumer"
-    assert [await calm.step() for _ in range(3)] == [True, False, False]
-    assert len(world.listener.durable) == 3
-    assert calm.ready
-    assert calm.counts["messages"] == 3
-    await calm.close()

@@ -16,7 +16,8 @@ PAGE_LIMIT_MAX = 1000
 R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
 
-Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,400}$", description="`nextCursor` of the page before.")]
+Cursor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,600}$", description="`nextCursor` of the page before.")]
+"""A key of 100 characters has up to 400 bytes, which are 534 characters of a cursor."""
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most.")]
 
 
