@@ -38,7 +38,17 @@ from analytics_service.views import EVENT_TOPICS
 from analytics_service.window_answers import answer
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, name_based_id
-from sagakit.ports import Clock, Log, LogUnavailableError, Query, Reader, Store, StoreUnavailableError, Transaction
+from sagakit.ports import (
+    Clock,
+    Log,
+    LogUnavailableError,
+    OffsetOutOfRangeError,
+    Query,
+    Reader,
+    Store,
+    StoreUnavailableError,
+    Transaction,
+)
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.pages import Page, PageParams, cursor_of, text_of
 from sagakit.runtime.http.problems import conflict, invalid, not_found
@@ -178,7 +188,7 @@ class Desk:
             try:
                 told = msgspec.json.Encoder(decimal_format="number").encode(await self._shared_glance())
                 yield b"event: summary\ndata: " + told + b"\n\n"
-            except (StoreUnavailableError, LogUnavailableError) as error:
+            except (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError) as error:
                 yield b": " + str(error).encode().replace(b"\n", b" ") + b"\n\n"
             try:
                 await asyncio.wait_for(self.stopping.wait(), STREAM_SECONDS)

@@ -13,7 +13,7 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
-from sagakit.ports import LogUnavailableError, StoreUnavailableError
+from sagakit.ports import LogUnavailableError, OffsetOutOfRangeError, StoreUnavailableError
 from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, problem, unavailable
 from sagakit.runtime.http.routes import BODY_BYTES_MAX, JSON, Call, Reading, Reply, Route, encode
 
@@ -61,7 +61,7 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
     match error:
         case ProblemError():
             return error
-        case StoreUnavailableError() | LogUnavailableError():
+        case StoreUnavailableError() | LogUnavailableError() | OffsetOutOfRangeError():
             return unavailable(str(error))
         case HTTPException(status_code=404):
             return ProblemError(problem(404, detail=f"there is no {request.url.path} here"))
