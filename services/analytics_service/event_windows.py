@@ -75,11 +75,11 @@ class _Running:
         return self._next - self._first
 
 
-def sessions(points: Iterable[Point], gap_ms: int) -> list[EventWindow]:
+def sessions(points: Iterable[Point], gap_ms: int, lateness_ms: int) -> list[EventWindow]:
     """Return the sessions of one user's events, by start; what exists on one side only stands by itself."""
     events = list(points)
     now = {(group[0].at_ms, group[-1].at_ms): group for group in _groups(events, gap_ms)}
-    at_close = _sessions_at_close(events, gap_ms)
+    at_close = _sessions_at_close(events, gap_ms, lateness_ms)
     found = []
     for start, end in sorted(now.keys() | at_close.keys()):
         inside, closed = now.get((start, end)), at_close.get((start, end))
@@ -112,12 +112,13 @@ def _groups(points: Iterable[Point], gap_ms: int) -> list[list[Point]]:
     return groups
 
 
-def _sessions_at_close(points: Sequence[Point], gap_ms: int) -> dict[tuple[int, int], list[Point]]:
+def _sessions_at_close(points: Sequence[Point], gap_ms: int, lateness_ms: int) -> dict[tuple[int, int], list[Point]]:
     """Return the sessions that events make as they come.
 
     An event joins the open sessions at most a gap away and makes them one. It is dropped when what it would make ended
     more than a gap before what was closed. Within a partition events come in the order of offsets, over partitions in
     that of what was closed: so nothing that is still to come stands before what made a session that is over.
+    A session is open until a gap and the lateness have gone by; without lateness the event that closes it still joins.
     """
     held: dict[tuple[int, int], list[Point]] = {}
     for point in sorted(points, key=lambda p: (p.arrival.closed_ms, p.partition, p.arrival.offset)):
@@ -125,7 +126,8 @@ def _sessions_at_close(points: Sequence[Point], gap_ms: int) -> dict[tuple[int, 
         near = [
             (start, end)
             for start, end in held
-            if start - gap_ms <= point.at_ms <= end + gap_ms and (end + gap_ms > closed_ms or point.at_ms >= closed_ms)
+            if start - gap_ms <= point.at_ms <= end + gap_ms
+            and (end + gap_ms > closed_ms or (not lateness_ms and point.at_ms >= closed_ms))
         ]
         together = [point, *(other for extent in near for other in held[extent])]
         times = [other.at_ms for other in together]

@@ -259,7 +259,9 @@ class Builder:
         built, found = await follower.store.view(look)
         if any(offset > target.get(place, 0) for place, offset in built.items()):
             # Another instance built on while the target was fixed, which says less than is in the rows now.
+            failpoint("rebuild.before_build_on")
             await its.catalogue.transact(lambda transaction: build_on(transaction, version.number, version.target))
+            failpoint("rebuild.after_build_on")
             return True
         if any(built.get(place, 0) != offset for place, offset in target.items()):
             return False

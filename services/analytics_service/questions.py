@@ -19,7 +19,8 @@ LENGTH_MS_MAX = 366 * DAY * 1000
 WINDOWS_SHOWN = 60
 SIZE_DEFAULT = "1m"
 GAP_DEFAULT = "30m"
-YEARS = range(2, 9999)
+YEARS = range(2, 9998)
+"""So that windows of a year that begin in the last of them end within the calendar, by any clock."""
 
 E = TypeVar("E", bound=StrEnum)
 

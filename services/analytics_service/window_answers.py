@@ -36,7 +36,7 @@ async def answer(reader: Reader, asked: Question, lateness_ms: int, partitions: 
         case WindowType.SLIDING:
             shown = await _sliding(reader, asked, closed)
         case WindowType.SESSION:
-            shown = await _sessions(reader, asked, closed)
+            shown = await _sessions(reader, asked, closed, lateness_ms)
     recipe = RECIPES[asked.metric]
     return Windows(
         metric=asked.metric,
@@ -106,7 +106,7 @@ async def _sliding(reader: Reader, asked: Question, closed: int | None) -> list[
     return [_event(asked, window, None, closed, 0) for window in inside]
 
 
-async def _sessions(reader: Reader, asked: Question, closed: int | None) -> list[WindowShown]:
+async def _sessions(reader: Reader, asked: Question, closed: int | None, lateness_ms: int) -> list[WindowShown]:
     """Return the sessions of one user, or of all that ordered in the range."""
     assert asked.gap_ms is not None, "sessions have a gap"
     first, end = milliseconds(asked.start), milliseconds(asked.end)
@@ -125,7 +125,7 @@ async def _sessions(reader: Reader, asked: Question, closed: int | None) -> list
         own: list[Point] = [point for row in near for point in points(row, asked.metric, asked.currency)]
         shown += [
             (window.start_ms, user_id, _event(asked, window, user_id, closed, asked.gap_ms))
-            for window in sessions(own, asked.gap_ms)
+            for window in sessions(own, asked.gap_ms, lateness_ms)
             if first <= window.start_ms < end
         ]
         _refuse_many(shown)

@@ -30,11 +30,11 @@ def arrived(told: list[Told], lateness_ms: int) -> list[tuple[Point, int | None]
     return found
 
 
-def over(points: list[Point], closed_ms: int | None) -> dict[tuple[int, int], Counter[str]]:
+def over(points: list[Point], closed_ms: int | None, lateness_ms: int) -> dict[tuple[int, int], Counter[str]]:
     """Return the sessions that are final, at close."""
     return {
         (window.start_ms, window.end_ms): window.at_close
-        for window in sessions(points, GAP_MS)
+        for window in sessions(points, GAP_MS, lateness_ms)
         if closed_ms is not None and window.end_ms + GAP_MS < closed_ms and window.at_close is not None
     }
 
@@ -47,7 +47,7 @@ def test_a_session_that_is_over_stays_as_it_is_whatever_still_comes(told: list[T
     known: dict[tuple[int, int], Counter[str]] = {}
     for point, closed_ms in arrived(told, lateness_ms):
         points.append(point)
-        now = over(points, closed_ms)
+        now = over(points, closed_ms, lateness_ms)
         assert {extent: now.get(extent) for extent in known} == known
         known = now
 
@@ -62,5 +62,5 @@ def test_the_clock_of_the_log_and_the_order_of_reading_change_no_session(
         Point(p.at_ms, Arrival(p.arrival.closed_ms, 0, p.arrival.offset), p.partition, p.sums) for p in points
     ]
     chance.shuffle(by_another_clock)  # type: ignore[attr-defined]
-    found: list[list[EventWindow]] = [sessions(those, GAP_MS) for those in (points, by_another_clock)]
+    found: list[list[EventWindow]] = [sessions(those, GAP_MS, lateness_ms) for those in (points, by_another_clock)]
     assert found[0] == found[1]

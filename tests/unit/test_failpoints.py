@@ -84,7 +84,7 @@ def _name(call: ast.Call) -> str:
 
 
 def _is_port(call: ast.Call) -> bool:
-    """Tell whether it is called on a store or a log, by name."""
+    """Tell whether it is called on a store, a log or a catalogue, by name."""
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-    return name.lstrip("_") in {"store", "log"}
+    return name.lstrip("_") in {"store", "log", "catalogue"}

@@ -46,6 +46,8 @@ VIEW_NAMES = (
     "idleness.after_commit",
     "rebuild.before_target",
     "rebuild.after_target",
+    "rebuild.before_build_on",
+    "rebuild.after_build_on",
     "rebuild.before_swap",
     "rebuild.after_swap",
 )

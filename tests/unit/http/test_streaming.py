@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from sagakit.runtime.http.app import Requests, build_app
+from sagakit.runtime.http.openapi import document
 from sagakit.runtime.http.routes import Call, Id, Input, Nothing, Reply, Route
 
 
@@ -38,9 +39,9 @@ class Baskets:
     async def show(self, call: Call[Which, None]) -> Reply:
         return Reply(200, b"<p>", {"X-Made": "by hand"}, "text/html")
 
-    def client(self) -> httpx.AsyncClient:
+    def routes(self) -> list[Route]:
         one = "/baskets/{basketId}"
-        routes = [
+        return [
             Route(
                 method="GET",
                 path="/stream",
@@ -52,7 +53,9 @@ class Baskets:
             Route(method="GET", path=one, handler=self.show, summary="One", returns={200: str}, params=Which),
             Route(method="DELETE", path=one, handler=self.drop, summary="Drop", returns={204: None}, params=Which),
         ]
-        transport = httpx.ASGITransport(build_app(routes, self.requests), raise_app_exceptions=False)
+
+    def client(self) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(build_app(self.routes(), self.requests), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://shop")
 
 
@@ -110,3 +113,12 @@ async def test_a_parameter_of_what_is_dropped_is_checked(client: httpx.AsyncClie
     assert (await client.delete("/baskets/b%201")).json()["field"] == "basketId"
     assert (await client.delete("/stream")).status_code == 405
     assert baskets.dropped == []
+
+
+def test_the_document_says_what_comes_in_parts_and_where_there_is_nothing_to_say() -> None:
+    paths = document("Shop", Baskets().routes())["paths"]
+    dropped = paths["/baskets/{basketId}"]["delete"]["responses"]
+    assert dropped["204"] == {"description": "Done; there is nothing to say."}
+    assert {"400", "500", "503"} < dropped.keys()
+    watched = paths["/stream"]["get"]["responses"]["200"]
+    assert watched["content"] == {"text/event-stream": {"schema": {"type": "string"}}}
