@@ -31,7 +31,10 @@ from analytics_service.tables import (
 )
 from sagakit.ports import Query, Reader, Table
 
-POINTS_MAX = 5000
+POINTS_MAX = 2500
+"""So many single events are read for one answer."""
+DURATION_BUCKETS_MAX = 10_000
+"""So many buckets of durations: each holds dozens of bins. A week of minutes, or a hundred days of quarters."""
 MARGIN_MAX = 2000
 """As many orders are read at once to find sessions; beyond that, each user's neighbours are asked for."""
 ROWS_MAX = 100_000
@@ -103,6 +106,10 @@ async def windows(reader: Reader, metric: Metric, currency: str, spans: Sequence
     recipe, level = RECIPES[metric], level_of([*spans], size)
     if recipe.of_durations and level < MINUTE:
         raise WindowError("size", "must be whole minutes for durations, which are not kept by the second")
+    buckets = (max(span.end for span in spans) - min(span.start for span in spans)) // level
+    if recipe.of_durations and buckets > DURATION_BUCKETS_MAX:
+        rule = f"needs {buckets:,} buckets of {level} s, and of durations at most {DURATION_BUCKETS_MAX:,} are read"
+        raise WindowError("size", f"{rule}: take whole quarters of an hour, or a shorter range")
     first, end = min(span.start for span in spans), max(span.end for span in spans)
     chunks: list[Chunk] = await _between(reader, CHUNKS, level, "start", chunk_start(level, first), end)
     if recipe.of_durations:

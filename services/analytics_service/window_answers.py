@@ -119,6 +119,11 @@ async def _sessions(reader: Reader, asked: Question, closed: int | None, latenes
         by_user[row.user_id].append(row)
         if first <= row.created_ms < end:
             active.add(row.user_id)
+    if not beyond_ms and len(active) > USERS_MAX:
+        rule = (
+            f"sessions of {len(active):,} users may reach beyond the range, which is looked up for {USERS_MAX} at most"
+        )
+        raise WindowError("gap", f"{rule}: choose a shorter gap or range, or one user")
     shown: list[tuple[int, str, WindowShown]] = []
     for user_id in sorted(active):
         near = await activity(reader, user_id, by_user[user_id], first - beyond_ms, end + beyond_ms, asked.gap_ms)
