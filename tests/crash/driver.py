@@ -38,6 +38,7 @@ from sagakit.core.facts import Verb
 from sagakit.core.messages import Mode
 from sagakit.ports import Record
 from sagakit.runtime.batches import BATCHES, Batch, begin
+from sagakit.runtime.consumer import Consumer
 from sagakit.runtime.failpoints import arm_from_environment
 from sagakit.runtime.http.problems import ProblemError
 from sagakit.runtime.ids import TimeOrderedIds
@@ -226,7 +227,7 @@ async def _ended(files: Files, services: Sequence[Service]) -> bool:
 
 async def unread(files: Files, services: Sequence[Service]) -> AsyncIterator[str]:
     """Say what some consumer has not handled."""
-    for consumer in (consumer for service in services for consumer in service.consumers):
+    for consumer in (one for service in services for one in service.consumers if isinstance(one, Consumer)):
         group = consumer._group
         done = await consumer._store.view(lambda reader, group=group: reader.progress(group))  # type: ignore[misc]
         for place, end in (await files.log.ends(consumer._handler.topics)).items():

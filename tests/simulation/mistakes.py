@@ -73,7 +73,7 @@ def offsets_before_handling() -> AbstractContextManager[object]:
 
     async def handle(self: Consumer, records: Sequence[Record]) -> None:
         now = self._clock.now()
-        messages, _ = self._read(records)
+        messages, sources, _ = self._read(records)
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
 
         async def acknowledge(transaction: Transaction) -> None:
@@ -82,7 +82,7 @@ def offsets_before_handling() -> AbstractContextManager[object]:
 
         await self._store.transact(acknowledge)
         self._positions.update(ends)
-        await self._store.transact(lambda transaction: self._handler.handle(transaction, messages, now))
+        await self._store.transact(lambda transaction: self._hand_over(transaction, messages, sources, now))
         self._handler.committed()
 
     return patch.object(Consumer, "_handle", handle)
