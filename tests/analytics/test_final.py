@@ -72,3 +72,14 @@ async def test_what_is_final_stays_as_it_is(asked: Mapping[str, str], heard: lis
         told = now
         if is_quiet:
             await lift(shop, {*range(PARTITIONS)} - {partition})
+
+
+@pytest.mark.parametrize(("past_ms", "final"), [(-1, False), (0, True), (1, True)])
+async def test_a_window_is_final_once_its_end_and_the_lateness_have_passed_and_not_a_millisecond_before(
+    past_ms: int, final: bool
+) -> None:
+    shop = Shop(lateness_ms=1000)
+    await shop.hear(placed("order-1", BEGINNING_MS), placed("order-2", BEGINNING_MS + 8000 + past_ms))
+    start, end = at(BEGINNING_MS).isoformat(), at(BEGINNING_MS + 1000).isoformat()
+    (window,) = (await shop.windows(size="7s", start=start, end=end)).windows
+    assert window.final == final
