@@ -69,21 +69,38 @@ def bins_of_spans(spans: Sequence[Span], level: int, chunks: Iterable[Chunk]) ->
     The windows' starts and ends must only go forward: a number is added where it comes in, taken off where it leaves.
     """
     starts, ends = [span.start for span in spans], [span.end for span in spans]
+    begin = starts[0]
+    places = range(begin, ends[-1], level)
+    within = [(bisect_right(ends, bucket), bisect_right(starts, bucket)) for bucket in places]
+    apart = all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+    found: list[dict[str, int]] = [{} for _ in spans]
     changes: list[list[tuple[str, int]]] = [[] for _ in range(len(spans) + 1)]
     for chunk in chunks:
+        at = (chunk.start - begin) // level
         for name, raw in chunk.series.items():
             if not name.startswith(DURATION):
                 continue
             numbers = _decode(raw)
             for place, amount in zip(numbers[::2], numbers[1::2], strict=True):
-                bucket = chunk.start + place * level
-                first, following = bisect_right(ends, bucket), bisect_right(starts, bucket)
-                if first < following:
+                if not 0 <= at + place < len(within):
+                    continue
+                first, following = within[at + place]
+                if first >= following:
+                    continue
+                if apart:
+                    bins = found[first]
+                    bins[name] = bins.get(name, 0) + amount
+                else:
                     changes[first].append((name, amount))
                     changes[following].append((name, -amount))
+    return found if apart else _running_sums(changes[:-1])
+
+
+def _running_sums(changes: Iterable[Iterable[tuple[str, int]]]) -> list[dict[str, int]]:
+    """Return the sums after each of the changes, without those that are nothing."""
     bins: dict[str, int] = {}
     found = []
-    for change in changes[:-1]:
+    for change in changes:
         for name, amount in change:
             left = bins.get(name, 0) + amount
             if left:
