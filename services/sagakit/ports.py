@@ -36,6 +36,10 @@ class OffsetOutOfRangeError(Exception):
     """The stored offset is not in the log any more, or not yet. Never skipped silently: a human repairs it."""
 
 
+class TopicRecreatedError(Exception):
+    """The topic is not the one that the stored offset belongs to, only of the same name. A human repairs it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table(Generic[R]):
     """A kind of record: its key is a text attribute, and each index is a tuple of attributes kept for `select`.
@@ -232,6 +236,9 @@ class Membership(Protocol):
         paused member may believe in an old assignment: `Transaction.advance` fences it.
         """
 
+    def handled(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Tell those who watch the group's lag how far it has come; nobody reads it back."""
+
     async def leave(self) -> None:
         """Give our partitions up, so that others need not wait for the lease to end."""
 
@@ -262,8 +269,14 @@ class Log(Protocol):
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """Return the offset behind the last record, for every partition of these topics."""
 
-    async def join(self, group: str, member: str) -> Membership:
-        """Become a member of a consumer group."""
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        """Return what tells each topic from a later one of its name; nothing where no topic can be made anew."""
+
+    async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
+        """Become a member of a consumer group that handles these topics."""
+
+    def for_reader(self) -> "Log":
+        """Return this log for one more reader, who fetches from places of its own; it is closed with the whole log."""
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have been published, or after that time."""

@@ -11,11 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sagakit.ports import LogUnavailableError, OffsetOutOfRangeError, StoreUnavailableError
+from sagakit.ports import LogUnavailableError, OffsetOutOfRangeError, StoreUnavailableError, TopicRecreatedError
 
 BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 DRAIN_SECONDS_MAX = 10.0
+
+EXPECTED = (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError, TopicRecreatedError)
+"""What the world around a service may do to it: told in a line, without a traceback."""
 
 log_lines = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ class Loop:
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         self.trouble = f"{self.steps.name}: {error}"
-        if isinstance(error, StoreUnavailableError | LogUnavailableError | OffsetOutOfRangeError):
+        if isinstance(error, EXPECTED):
             log_lines.warning("%s (again in %.1f s)", self.trouble, self._backoff())
         else:
             log_lines.error("%s failed; it was taken back and comes again", self.steps.name, exc_info=error)

@@ -150,9 +150,17 @@ class AlignedLog:
         """Return the offset behind the last record, for every partition of these topics."""
         return await self._inner.ends(topics)
 
-    async def join(self, group: str, member: str) -> Membership:
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        """Return what tells each topic from another one of its name."""
+        return await self._inner.identities(topics)
+
+    async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
         """Become a member of a consumer group."""
-        return await self._inner.join(group, member)
+        return await self._inner.join(group, member, topics)
+
+    def for_reader(self) -> "AlignedLog":
+        """Whoever reads in this way is the one reader."""
+        return self
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have been published, or after that time."""

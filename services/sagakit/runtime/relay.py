@@ -4,22 +4,29 @@ from collections import Counter
 
 from sagakit.ports import Log, Store
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.lease import Lease
 
 BATCH_MESSAGES_MAX = 2000
 
 
 class Relay:
-    """The one publisher of a service's outbox."""
+    """The publisher of a service's outbox; of several instances, the one that holds the lease publishes for all.
 
-    def __init__(self, service: str, store: Store, log: Log) -> None:
-        """Publish from `store` to `log`."""
+    Two at once would publish the messages of one key in any order.
+    """
+
+    def __init__(self, service: str, store: Store, log: Log, lease: Lease | None = None) -> None:
+        """Publish from `store` to `log`; without a lease, where there is one instance or no order matters."""
         self.name = f"{service} relay"
         self.counts: Counter[str] = Counter()
         self._store = store
         self._log = log
+        self._lease = lease
 
     async def step(self) -> bool:
         """Publish one batch; tell whether there was anything."""
+        if self._lease is not None and not await self._lease.held():
+            return False
         entries = await self._store.outbox(BATCH_MESSAGES_MAX)
         if not entries:
             return False

@@ -4,6 +4,7 @@ A service's `wiring` makes one of these from its settings, a store and a log; `_
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -11,14 +12,15 @@ from typing import Protocol, Self
 
 from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
-from sagakit.ports import Clock, Log, Store, Transaction
-from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Transaction
+from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, Handler
 from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.housekeeping import Housekeeping
 from sagakit.runtime.http.app import Application, Requests, build_app
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
+from sagakit.runtime.lease import LEASES, Lease
 from sagakit.runtime.loops import Bell, Loop, Runner, Steps
 from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, counted
 from sagakit.runtime.participant import Participant
@@ -26,8 +28,11 @@ from sagakit.runtime.projection import Unhurried
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.settings import ServiceSettings
 
+KIT_TABLES = (LEASES, KNOWN_TOPICS)
+"""What the kit itself keeps in the store of every service."""
 LOG_WAIT_SECONDS = 0.5
-RELAY_WAIT_SECONDS = 0.5
+RELAY_WAIT_SECONDS = 0.1
+"""How late a message is published that another instance left in the outbox; our own commits wake the relay."""
 DUE_WAIT_SECONDS = 0.1
 """How late a retry can be when nothing else wakes the participant."""
 EXPIRY_WAIT_SECONDS = 5.0
@@ -88,7 +93,7 @@ class Service:
         """Publish what is left in the outbox, as soon as it is there."""
         bell = Bell(RELAY_WAIT_SECONDS)
         self.store.on_commit(bell.ring)
-        self.add(Relay(self.name, self.store, self.log), bell)
+        self.add(Relay(self.name, self.store, self.log, self.lease), bell)
         self.add(Housekeeping(self.name, self.store, self.log, self.clock), Bell(HOUSEKEEPING_WAIT_SECONDS))
 
     def add(self, steps: Steps, bell: Bell) -> Loop:
@@ -122,7 +127,7 @@ class Service:
             group=group or self.name,
             handler=handler,
             store=self.store,
-            log=self.log,
+            log=self.log.for_reader(),
             contracts=self.contracts,
             clock=self.clock,
             instance=self.instance,
@@ -155,6 +160,11 @@ class Service:
     def bury_strangers(self) -> None:
         """Make dead letters of what is parked for too long."""
         self.add(ParkingExpiry(self.name, self.store, self.clock), Bell(EXPIRY_WAIT_SECONDS))
+
+    @cached_property
+    def lease(self) -> Lease:
+        """The right to publish what is in the outbox, which one instance has at a time."""
+        return Lease(f"{self.name} relay", self.instance, self.store, self.clock)
 
     @cached_property
     def app(self) -> Application:
@@ -194,6 +204,8 @@ class Service:
         await self.runner.drain()
         for consumer in self.consumers:
             await consumer.close()
+        with suppress(StoreUnavailableError):
+            await self.lease.release()
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ def test_nothing_in_memory_ever_waits() -> None:
         entries = await store.outbox(10)
         await log.publish([entry.draft for entry in entries])
         await store.published([entry.position for entry in entries])
-        member = await log.join("g", "m")
+        member = await log.join("g", "m", ())
         await log.fetch({("t", partition): 0 for partition in await member.assignment()}, 10)
         await member.leave()
         await log.close()

@@ -161,7 +161,7 @@ async def test_what_only_reads_lets_others_write_and_hands_the_rest_on() -> None
     await told.append("a", 1)
     assert await told.aligned.ends(["a"]) == await told.log.ends(["a"])
     assert told.aligned.partitions == 2
-    membership = await told.aligned.join("group", "member")
+    membership = await told.aligned.join("group", "member", ())
     assert await membership.assignment() == {0, 1}
     await asyncio.wait_for(told.aligned.wait(0), 10)
     await told.aligned.close()

@@ -86,7 +86,15 @@ class MemoryLog:
         places = ((topic, number) for topic in topics for number in range(self.partitions))
         return {place: self.state.places.get(place, Partition()).end for place in places}
 
-    async def join(self, group: str, member: str) -> Membership:
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        del topics
+        return {}
+
+    def for_reader(self) -> "MemoryLog":
+        return self
+
+    async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
+        del topics
         self._check_open()
         members = self.state.groups.setdefault(group, Group(self.partitions))
         return MemoryMembership(members, member, self._clock, self._lease_seconds)

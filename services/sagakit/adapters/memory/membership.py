@@ -1,5 +1,6 @@
 """Consumer groups in memory, with the same two moves in which a partition changes hands everywhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -52,6 +53,9 @@ class MemoryMembership:
         if self._group.epochs[self._member] != self._epoch:
             return frozenset()
         return self._group.settle(self._member, self._clock.now(), self._lease)
+
+    def handled(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Nobody watches lags here."""
 
     async def leave(self) -> None:
         if self._group.epochs[self._member] == self._epoch:

@@ -100,7 +100,15 @@ class SqliteLog:
         places = ((topic, partition) for topic in topics for partition in range(self._partitions))
         return {place: heads.get(place, (0, 0))[1] for place in places}
 
-    async def join(self, group: str, member: str) -> Membership:
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        del topics
+        return {}
+
+    def for_reader(self) -> "SqliteLog":
+        return self
+
+    async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
+        del topics
         membership = SqliteMembership(
             group,
             member,

@@ -5,7 +5,7 @@ next asks for its assignment, and only then the other one takes it. A dead holde
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sagakit.adapters.sqlite.reading import Reading
 from sagakit.adapters.sqlite.writer import Writer
@@ -64,6 +64,9 @@ class SqliteMembership:
                 self._renew_at = now + self._lease_seconds / RENEWALS_PER_LEASE
             self._look_at = now + self._lease_seconds / LOOKS_PER_LEASE
         return self._held
+
+    def handled(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Nobody watches lags here."""
 
     async def leave(self) -> None:
         self._held = frozenset()

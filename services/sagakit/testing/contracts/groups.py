@@ -8,19 +8,21 @@ from sagakit.adapters.memory import MemoryStore
 from sagakit.ports import FencedError, Membership
 from sagakit.testing.contracts.world import LogWorld
 
+TOPICS = frozenset({"t", "u"})
+
 
 class GroupsContract:
     """What `join`, `assignment` and `leave` promise."""
 
     async def test_a_lone_member_has_every_partition(self, world: LogWorld) -> None:
         log = world.open()
-        member = await log.join("g", "a")
+        member = await log.join("g", "a", TOPICS)
         await settled(world, [member])
         assert await member.assignment() == frozenset(range(log.partitions))
 
     async def test_two_members_split_the_partitions_in_ranges(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        first, second = await log.join("g", "a"), await elsewhere.join("g", "b")
+        first, second = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [first, second])
         half = (log.partitions + 1) // 2
         shares = [await first.assignment(), await second.assignment()]
@@ -28,7 +30,7 @@ class GroupsContract:
 
     async def test_more_members_than_partitions_leave_some_without(self, world: LogWorld) -> None:
         log = world.open()
-        members = [await log.join("g", f"m{number}") for number in range(log.partitions + 2)]
+        members = [await log.join("g", f"m{number}", TOPICS) for number in range(log.partitions + 2)]
         await settled(world, members)
         shares = [await member.assignment() for member in members]
         assert sorted(len(share) for share in shares) == [0, 0] + [1] * log.partitions
@@ -37,16 +39,16 @@ class GroupsContract:
     async def test_groups_do_not_know_of_each_other(self, world: LogWorld) -> None:
         log = world.open()
         for group in ("g", "h"):
-            member = await log.join(group, "a")
+            member = await log.join(group, "a", TOPICS)
             await settled(world, [member])
             assert await member.assignment() == frozenset(range(log.partitions))
 
     async def test_two_live_members_never_have_the_same_partition(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        members = [await log.join("g", "c")]
+        members = [await log.join("g", "c", TOPICS)]
         held = {0: await members[0].assignment()}
         for number, name in enumerate("badef", 1):
-            members.append(await (log, elsewhere)[number % 2].join("g", name))
+            members.append(await (log, elsewhere)[number % 2].join("g", name, TOPICS))
             for _ in range(6):
                 for index, member in enumerate(members):
                     held[index] = await member.assignment()
@@ -56,7 +58,7 @@ class GroupsContract:
 
     async def test_who_leaves_gives_its_partitions_up(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        first, second = await log.join("g", "a"), await elsewhere.join("g", "b")
+        first, second = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [first, second])
         await first.leave()
         await world.pass_by(world.lease_seconds / 10)
@@ -64,7 +66,7 @@ class GroupsContract:
 
     async def test_another_member_takes_over_from_a_dead_one(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        first, second = await log.join("g", "a"), await elsewhere.join("g", "b")
+        first, second = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [first, second])
         before = await second.assignment()
         await world.pass_by(world.lease_seconds * 0.6)
@@ -74,7 +76,7 @@ class GroupsContract:
 
     async def test_asking_for_the_assignment_renews_the_lease(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        first, second = await log.join("g", "a"), await elsewhere.join("g", "b")
+        first, second = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [first, second])
         shares = [await first.assignment(), await second.assignment()]
         for _ in range(8):
@@ -83,7 +85,7 @@ class GroupsContract:
 
     async def test_a_member_that_was_taken_for_dead_comes_back(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        first, second = await log.join("g", "a"), await elsewhere.join("g", "b")
+        first, second = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [first, second])
         await world.pass_by(world.lease_seconds * 1.2)
         assert len(await second.assignment()) == log.partitions
@@ -93,7 +95,7 @@ class GroupsContract:
 
     async def test_a_paused_member_is_fenced_by_the_progress(self, world: LogWorld) -> None:
         log, elsewhere, store = world.open(), world.open(), MemoryStore([])
-        zombie, heir = await log.join("g", "a"), await elsewhere.join("g", "b")
+        zombie, heir = await log.join("g", "a", TOPICS), await elsewhere.join("g", "b", TOPICS)
         await settled(world, [zombie, heir])
         (partition, *_) = believed = await zombie.assignment()
         await world.pass_by(world.lease_seconds * 1.2)
@@ -106,9 +108,9 @@ class GroupsContract:
 
     async def test_a_new_instance_of_the_same_name_takes_the_place_at_once(self, world: LogWorld) -> None:
         log, elsewhere = world.open(), world.open()
-        old = await log.join("g", "a")
+        old = await log.join("g", "a", TOPICS)
         await settled(world, [old])
-        new = await elsewhere.join("g", "a")
+        new = await elsewhere.join("g", "a", TOPICS)
         await world.pass_by(world.lease_seconds / 10)
         assert await new.assignment() == frozenset(range(log.partitions))
         assert await old.assignment() == frozenset()

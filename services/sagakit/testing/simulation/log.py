@@ -54,8 +54,14 @@ class FaultyLog:
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         return await self._inner.ends(topics)
 
-    async def join(self, group: str, member: str) -> Membership:
-        return await self._inner.join(group, member)
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        return await self._inner.identities(topics)
+
+    def for_reader(self) -> "FaultyLog":
+        return self
+
+    async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
+        return await self._inner.join(group, member, topics)
 
     async def wait(self, seconds: float) -> None:
         await self._mishaps.clock.sleep(seconds)

@@ -1,0 +1,1 @@
+"""What several adapters would otherwise write twice. It knows no database and no broker."""
