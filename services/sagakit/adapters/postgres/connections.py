@@ -1,0 +1,123 @@
+"""Connections to one database: where it is, how long to wait for it, and how they are made again after a failure."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+import asyncpg
+from typing_extensions import override
+
+from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words, translated
+from sagakit.ports import StoreUnavailableError
+
+Connection = Any
+"""An `asyncpg.Connection`, whose library has no types."""
+
+CONNECT_SECONDS_MAX = 5.0
+STATEMENT_SECONDS_MAX = 30.0
+LOCK_SECONDS_MAX = 10
+IDLE_SECONDS_MAX = 10
+READERS_MAX = 4
+SESSION = {
+    "application_name": "sagaplane",
+    "lock_timeout": f"{LOCK_SECONDS_MAX}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS_MAX}s",  # who is paused in a transaction loses its locks
+    "default_transaction_isolation": "read committed",
+    "timezone": "UTC",
+    "jit": "off",  # every statement is short
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A database and the schema in it that belongs to one store."""
+
+    url: str = field(repr=False)
+    schema: str
+
+    @override
+    def __str__(self) -> str:
+        """Name the place without the password."""
+        parts: SplitResult = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{urlunsplit((parts.scheme, host, parts.path, '', ''))} schema {self.schema}"
+
+
+class Connections:
+    """One connection for writing, and a few for reading, made when they are needed."""
+
+    def __init__(self, address: Address, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Connect to nothing yet; `prepare` comes before the first connection."""
+        self._address = address
+        self._prepare = prepare
+        self._writer: Connection | None = None
+        self._readers: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
+        for _ in range(READERS_MAX):
+            self._readers.put_nowait(None)
+        self.closed = False
+
+    async def writer(self) -> Connection:
+        """Return the one connection for writing."""
+        self._check_open()
+        if self._writer is None or self._writer.is_closed():
+            self._writer = await self._connect()
+        return self._writer
+
+    async def drop_writer(self) -> None:
+        """Let the connection for writing go, whatever state it is in."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.terminate()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Connection]:
+        """Lend a connection for reading; a broken one is not lent again."""
+        self._check_open()
+        connection = await self._readers.get()
+        try:
+            if connection is None or connection.is_closed():
+                connection = await self._connect()
+            with translated(str(self._address)):
+                yield connection
+        except (StoreUnavailableError, WrongDatabaseError, asyncio.CancelledError):
+            if connection is not None:
+                connection.terminate()
+            connection = None
+            raise
+        finally:
+            self._readers.put_nowait(connection)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        self.closed = True
+        connections = [self._writer, *(self._readers.get_nowait() for _ in range(self._readers.qsize()))]
+        for connection in connections:
+            if connection is not None:
+                with suppress(Exception):  # it is of no use any more, and nothing waits for it
+                    await connection.close(timeout=1)
+        for _ in connections[1:]:
+            self._readers.put_nowait(None)
+
+    async def _connect(self) -> Connection:
+        address = self._address
+        if self._prepare is not None:
+            await self._prepare()
+            self._prepare = None
+        try:
+            return await asyncpg.connect(
+                address.url,
+                timeout=CONNECT_SECONDS_MAX,
+                command_timeout=STATEMENT_SECONDS_MAX,
+                server_settings=SESSION,
+            )
+        except (ValueError, asyncpg.ClientConfigurationError) as error:
+            raise WrongDatabaseError(f"SAGAPLANE_DATABASE_URL: {error}") from error
+        except (asyncpg.PostgresError, *LOST) as error:
+            raise in_our_words(error, str(address)) from error
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise StoreUnavailableError(f"{self._address} is closed")

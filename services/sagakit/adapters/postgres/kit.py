@@ -1,0 +1,64 @@
+"""The kit's own tables in a schema, as SQL names them, and the statements upon them."""
+# ruff: noqa: S608 - names in SQL are identifiers, checked and quoted; values are always parameters
+
+from sagakit.adapters.postgres.columns import quoted
+
+
+class KitTables:
+    """Statements upon the facts, claims, progress and outbox of one store."""
+
+    def __init__(self, schema: str) -> None:
+        """Make every text."""
+        facts, claims, progress, outbox = (
+            f"{quoted(schema)}.{name}" for name in ("kit_facts", "kit_claims", "kit_progress", "kit_outbox")
+        )
+        self.version_of = f"SELECT last_version FROM {facts} WHERE stream=$1 ORDER BY first_version DESC LIMIT 1"
+        self.read_facts = (
+            f"SELECT first_version, at, facts_json FROM {facts} WHERE stream=$1 AND last_version>$2"
+            " ORDER BY first_version"
+        )
+        arrays = "unnest($1::text[], $2::int[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[])"
+        self.append_facts = (
+            f"INSERT INTO {facts} (stream, first_version, last_version, at, facts_json)"
+            f" SELECT n.stream, n.first_version, n.last_version, n.at, n.facts_json"
+            f" FROM {arrays} AS n(stream, first_version, last_version, at, facts_json, follows)"
+            f" WHERE NOT n.follows OR EXISTS (SELECT 1 FROM {facts} AS f"
+            "  WHERE f.stream=n.stream AND f.first_version<n.first_version AND f.last_version=n.first_version-1)"
+            " ON CONFLICT DO NOTHING"
+        )
+        self.claim = (
+            f"INSERT INTO {claims} (message_id, at) SELECT unnest($1::text[]), $2"
+            " ON CONFLICT DO NOTHING RETURNING message_id"
+        )
+        self.prune_claims = (
+            f"DELETE FROM {claims} WHERE message_id IN (SELECT message_id FROM {claims} WHERE at<$1 LIMIT $2)"
+        )
+        self.progress = f"SELECT topic, partition, next_offset FROM {progress} WHERE consumer=$1"
+        moved = "unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[])"
+        self.advance = (
+            f"UPDATE {progress} AS p SET next_offset=n.next_offset"
+            f" FROM {moved} AS n(consumer, topic, partition, expected, next_offset)"
+            " WHERE p.consumer=n.consumer AND p.topic=n.topic AND p.partition=n.partition"
+            " AND p.next_offset=n.expected RETURNING p.consumer, p.topic, p.partition"
+        )
+        self.begin_progress = (
+            f"INSERT INTO {progress} AS p (consumer, topic, partition, next_offset)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[])"
+            " ON CONFLICT (consumer, topic, partition) DO UPDATE SET next_offset=excluded.next_offset"
+            " WHERE p.next_offset=0 RETURNING p.consumer, p.topic, p.partition"
+        )
+        self.send = (
+            f"INSERT INTO {outbox} (size, waiting, drafts) SELECT n.size, n.size, n.drafts"
+            " FROM unnest($1::int[], $2::bytea[]) WITH ORDINALITY AS n(size, drafts, place) ORDER BY n.place"
+            " RETURNING id"
+        )
+        self.oldest = f"SELECT id, waiting FROM {outbox} ORDER BY id LIMIT $1"
+        self.drafts = f"SELECT id, drafts FROM {outbox} WHERE id=ANY($1::bigint[])"
+        self.forget_whole = (
+            f"DELETE FROM {outbox} AS o USING unnest($1::bigint[], $2::int[]) AS n(id, size)"
+            " WHERE o.id=n.id AND o.size=n.size RETURNING o.id"
+        )
+        self.lock_drafts = f"{self.drafts} ORDER BY id FOR UPDATE"
+        self.shorten = f"UPDATE {outbox} SET waiting=$2, drafts=$3 WHERE id=$1"
+        self.forget_empty = f"DELETE FROM {outbox} WHERE id=ANY($1::bigint[]) AND waiting=0"
+        self.depth = f"SELECT coalesce(sum(waiting), 0) FROM {outbox}"
