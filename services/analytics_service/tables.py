@@ -9,6 +9,7 @@ import msgspec
 
 from analytics_service.orders import JoinedOrder
 from sagakit.ports import Table
+from sagakit.runtime.consumer import KNOWN_TOPICS
 
 Series = dict[str, int]
 
@@ -113,5 +114,6 @@ VIEWS: tuple[Table[Any], ...] = (
     REASONS,
     PRODUCTS,
     USERS,
+    KNOWN_TOPICS,
 )
 """The tables of one version."""

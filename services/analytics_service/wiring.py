@@ -1,19 +1,28 @@
 """The analytics service, put together by hand: whoever runs it brings the adapters."""
 
+from pathlib import Path
+
 from analytics_service.app import Desk as Answers
 from analytics_service.app import routes
 from analytics_service.desk import GROUP, HIGH_VALUES, PROFILES, Desk, TableProfiles
+from analytics_service.files import FileStores
 from analytics_service.live import Builder, Idleness, Live, Surroundings
 from analytics_service.report import Report
 from analytics_service.settings import AnalyticsSettings
+from analytics_service.tables import VIEWS
 from analytics_service.versions import VERSIONS, Stores
+from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.loops import Bell
-from sagakit.runtime.service import Service
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
 
-TABLES = (VERSIONS, PROFILES, HIGH_VALUES)
+TABLES = (VERSIONS, PROFILES, HIGH_VALUES, *KIT_TABLES)
 """The tables of the catalogue, which outlives every version of the views."""
+STORES = {"analytics": TABLES}
+"""The tables of each store that the service has, by its name."""
+SETTINGS = AnalyticsSettings
 BUILDER_WAIT_SECONDS = 0.5
 IDLENESS_WAIT_SECONDS = 1.0
 
@@ -36,3 +45,10 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     if settings.report_seconds:
         service.add(Report(answers.glance_if_open), Bell(settings.report_seconds))
     return service
+
+
+async def host(its: Adapters) -> Service:
+    """Return the service with the settings and over the adapters of a process."""
+    settings = read(AnalyticsSettings, its.environment)
+    stores = its.schemas("analytics", VIEWS) or FileStores(Path(its.settings.data_dir))
+    return build(settings, await its.store("analytics", TABLES), stores, its.log, its.clock)

@@ -3,14 +3,19 @@
 from inventory_service.actions import LEDGER, RESERVATIONS, STOCK, Inventory, barred
 from inventory_service.app import routes
 from inventory_service.settings import InventorySettings
+from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.parking import PARKED
 from sagakit.runtime.participant import PARTS, Participant
-from sagakit.runtime.service import Service
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
 
-TABLES = (STOCK, RESERVATIONS, LEDGER, PARTS, PARKED)
+TABLES = (STOCK, RESERVATIONS, LEDGER, PARTS, PARKED, *KIT_TABLES)
+STORES = {"inventory": TABLES}
+"""The tables of each store that the service has, by its name."""
+SETTINGS = InventorySettings
 
 
 def build(settings: InventorySettings, store: Store, log: Log, clock: Clock) -> Service:
@@ -29,3 +34,9 @@ def build(settings: InventorySettings, store: Store, log: Log, clock: Clock) -> 
         )
     )
     return service
+
+
+async def host(its: Adapters) -> Service:
+    """Return the service with the settings and over the adapters of a process."""
+    settings = read(InventorySettings, its.environment)
+    return build(settings, await its.store("inventory", TABLES), its.log, its.clock)

@@ -1,25 +1,8 @@
-"""The notification service as a process of its own, over SQLite."""
+"""The notification service as a process of its own, over whatever log and store the environment names."""
 
-import os
-
-from notification_service.settings import NotificationSettings
-from notification_service.wiring import TABLES, build
-from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.runtime.clock import SystemClock
-from sagakit.runtime.process import run, until_told_to_stop
-from sagakit.runtime.settings import read
-
-
-async def main() -> None:
-    """Serve until told to stop."""
-    settings = read(NotificationSettings, os.environ)
-    store = SqliteStore(settings.file("notification"), TABLES)
-    log = SqliteLog(settings.file("log"))
-    async with build(settings, store, log, SystemClock()):
-        await until_told_to_stop(settings)
-    await store.close()
-    await log.close()
-
+from notification_service.wiring import SETTINGS, host
+from sagakit.hosting import run
+from shop_contracts.topics import TOPIC_NAMES, topics_of
 
 if __name__ == "__main__":
-    run(main)
+    run(host, (*TOPIC_NAMES, *(topic.name for topic in topics_of("notification"))), SETTINGS)

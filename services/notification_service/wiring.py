@@ -3,11 +3,16 @@
 from notification_service.app import routes
 from notification_service.listener import NOTIFICATIONS, Listener
 from notification_service.settings import NotificationSettings
+from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
-from sagakit.runtime.service import Service
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
 
-TABLES = (NOTIFICATIONS,)
+TABLES = (NOTIFICATIONS, *KIT_TABLES)
+STORES = {"notification": TABLES}
+"""The tables of each store that the service has, by its name."""
+SETTINGS = NotificationSettings
 
 
 def build(settings: NotificationSettings, store: Store, log: Log, clock: Clock) -> Service:
@@ -16,3 +21,9 @@ def build(settings: NotificationSettings, store: Store, log: Log, clock: Clock) 
     service.routes += routes(store)
     service.hear(Listener())
     return service
+
+
+async def host(its: Adapters) -> Service:
+    """Return the service with the settings and over the adapters of a process."""
+    settings = read(NotificationSettings, its.environment)
+    return build(settings, await its.store("notification", TABLES), its.log, its.clock)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onebox.commands import analytics, books, demo, dev, look, many, place, steer, versions
+from onebox.commands import analytics, books, dead_letters, demo, dev, look, many, place, platform, steer, versions
 from onebox.errors import MEANINGS, ExitCode
 
 SETTINGS = (
@@ -86,6 +86,30 @@ add(batch, "create", many.create, f"sagactl batch create --verb retry --phase Ne
 add(batch, "show", many.show, "sagactl batch show BATCH --watch")
 add(batch, "list", many.list_, "sagactl batch list -o json")
 add(batch, "stop", many.stop, "sagactl batch stop BATCH")
+
+letters = typer.Typer(no_args_is_help=True, help="See messages that could not be handled; redrive or discard them.")
+app.add_typer(letters, name="dlq", rich_help_panel=STEER)
+add(letters, "list", dead_letters.list_, "sagactl dlq list", "sagactl dlq list --service payment --since 2h -o json")
+add(letters, "show", dead_letters.show, "sagactl dlq show LETTER")
+mended = "--reason-why 'the reader is mended'"
+add(
+    letters,
+    "redrive",
+    dead_letters.redrive_,
+    f"sagactl dlq redrive LETTER {mended}",
+    f"sagactl dlq redrive --service payment --type ChargePayment {mended} --rate 20 --yes",
+)
+add(letters, "discard", dead_letters.discard_, "sagactl dlq discard LETTER --reason-why 'a test message'")
+
+add(app, "service", platform.service, "sagactl service payment", panel=RUN)
+topics = typer.Typer(no_args_is_help=True, help="Make and check the topics of a Kafka cluster.")
+app.add_typer(topics, name="topics", rich_help_panel=RUN)
+add(topics, "apply", platform.apply_topics, "sagactl topics apply", "sagactl topics apply --replication 3")
+add(topics, "check", platform.check_topics, "sagactl topics check")
+databases = typer.Typer(no_args_is_help=True, help="Make and check the schemas of PostgreSQL databases.")
+app.add_typer(databases, name="database", rich_help_panel=RUN)
+add(databases, "apply", platform.apply_databases, "sagactl database apply", "sagactl database apply payment")
+add(databases, "check", platform.check_databases, "sagactl database check")
 
 figures = typer.Typer(no_args_is_help=True, help="See the shop's figures, and check them against the log.")
 app.add_typer(figures, name="analytics", rich_help_panel=LOOK)

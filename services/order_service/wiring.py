@@ -3,16 +3,21 @@
 from order_service.app import routes
 from order_service.desk import ORDERS, CreateOrders, OrderDesk, order_tracker
 from order_service.settings import OrderSettings
+from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.batches import BATCHES, CHUNKS, FAILURES, Batches
 from sagakit.runtime.deadlines import Deadlines
 from sagakit.runtime.loops import Bell
 from sagakit.runtime.parking import PARKED
-from sagakit.runtime.service import Service
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import read
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS
 from shop_contracts.catalogue import SHOP
 
-TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
+TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES, *KIT_TABLES)
+STORES = {"order": TABLES}
+"""The tables of each store that the service has, by its name."""
+SETTINGS = OrderSettings
 DEADLINES_WAIT_SECONDS = 0.2
 """How late a deadline is noticed when nothing is due before."""
 BATCHES_WAIT_SECONDS = 0.1
@@ -40,3 +45,9 @@ def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Serv
     service.add(Batches(tracker, store, clock), Bell(BATCHES_WAIT_SECONDS))
     service.bury_strangers()
     return service
+
+
+async def host(its: Adapters) -> Service:
+    """Return the service with the settings and over the adapters of a process."""
+    settings = read(OrderSettings, its.environment)
+    return build(settings, await its.store("order", TABLES), its.log, its.clock)

@@ -78,7 +78,7 @@ class Payments:
         back = [ask for ask in asks if ask.data.refund_policy is RefundMethod.REFUND or not ask.happened]
         results: dict[str, Result] = {}
         if back:
-            repayments = [Repayment(a.idempotency_key, _charge_key(a.saga_id, a.step)) for a in back]
+            repayments = [Repayment(a.idempotency_key, _charge_key(a.saga_id, a.step), a.happened) for a in back]
             answers = await self.provider.repay(repayments)
             results = {ask.saga_id: answer for ask, answer in zip(back, answers, strict=True)}
         return [_refund_reply(ask, results.get(ask.saga_id)) for ask in asks]

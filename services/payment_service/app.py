@@ -1,4 +1,4 @@
-"""What the payment service answers: what became of the money of an order, and the accounts of its built-in bank."""
+"""What the payment service answers: what became of the money of an order, and how its provider is."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,13 +7,16 @@ from typing import Annotated
 from msgspec import Meta
 
 from payment_service.actions import PAYMENTS
+from payment_service.calling import CALLS, RETRIES, SILENCES
+from payment_service.circuit import CircuitState
 from payment_service.domain import Payment, PaymentStatus
-from payment_service.provider import Bank
+from payment_service.http_provider import HttpProvider
+from payment_service.provider import Bank, PaymentProvider
 from sagakit.ports import Store
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.pages import Page, PageParams, page
-from sagakit.runtime.http.problems import invalid, not_found
-from sagakit.runtime.http.routes import Call, Id, Input, Route, Shape
+from sagakit.runtime.http.problems import ProblemError, invalid, not_found, problem
+from sagakit.runtime.http.routes import Call, Id, Input, Nothing, Route, Shape
 from shop_contracts.messages import RefundMethod
 from shop_contracts.money import DEFAULT_CURRENCY, MoneyError, to_major, to_minor
 
@@ -79,9 +82,22 @@ class AccountShown(Shape, frozen=True, kw_only=True):
     limit: Decimal
 
 
-def routes(store: Store, bank: Bank) -> list[Route]:
-    """Return the routes over the service's store and its bank."""
-    desk = _Desk(store, bank)
+class ProviderShown(Shape, frozen=True, kw_only=True):
+    """Who moves the money, and how that goes since the process began: requests, those repeated, and no answers.
+
+    An open circuit leaves the provider alone for a while; half-open, the next request tries it.
+    """
+
+    external: bool
+    circuit: CircuitState
+    calls: int
+    retries: int
+    no_answers: int
+
+
+def routes(store: Store, provider: PaymentProvider) -> list[Route]:
+    """Return the routes over the service's store and its provider."""
+    desk = _Desk(store, provider)
     payments, accounts = "Payments", "Accounts"
     return [
         Route(
@@ -105,11 +121,20 @@ def routes(store: Store, bank: Bank) -> list[Route]:
         ),
         Route(
             method="GET",
+            path="/provider",
+            handler=desk.shown,
+            summary="The payment provider",
+            returns={200: ProviderShown},
+            tag=payments,
+        ),
+        Route(
+            method="GET",
             path="/accounts/{userId}",
             handler=desk.account,
             summary="The account of a user",
             params=UserParams,
             returns={200: AccountShown},
+            problems=(409,),
             tag=accounts,
         ),
         Route(
@@ -120,15 +145,16 @@ def routes(store: Store, bank: Bank) -> list[Route]:
             params=UserParams,
             body=LimitAsked,
             returns={200: AccountShown},
+            problems=(409,),
             tag=accounts,
         ),
     ]
 
 
 class _Desk:
-    def __init__(self, store: Store, bank: Bank) -> None:
+    def __init__(self, store: Store, provider: PaymentProvider) -> None:
         self._store = store
-        self._bank = bank
+        self._provider = provider
 
     async def payment(self, call: Call[OrderParams, None]) -> PaymentShown:
         """Pending and unknown are asked again; voided: given up before anything was captured."""
@@ -142,12 +168,27 @@ class _Desk:
         """For auditors: follow `nextCursor` to see each payment once."""
         return await page(self._store, PAYMENTS, call.params, _shown)
 
+    async def shown(self, call: Call[Nothing, None]) -> ProviderShown:
+        """The built-in bank is always there, and its calls are not counted."""
+        del call
+        if not isinstance(self._provider, HttpProvider):
+            return ProviderShown(external=False, circuit=CircuitState.CLOSED, calls=0, retries=0, no_answers=0)
+        caller = self._provider.caller
+        return ProviderShown(
+            external=True,
+            circuit=caller.circuit.state,
+            calls=caller.counts[CALLS],
+            retries=caller.counts[RETRIES],
+            no_answers=caller.counts[SILENCES],
+        )
+
     async def account(self, call: Call[UserParams, None]) -> AccountShown:
-        """Whoever has no account has the default limit."""
-        return await self._account(call.params.user_id)
+        """Whoever has no account has the default limit; an external provider shows no accounts."""
+        return await self._account(self._bank(), call.params.user_id)
 
     async def limit(self, call: Call[UserParams, LimitAsked]) -> AccountShown:
-        """Holds for charges from now on."""
+        """Holds for charges from now on; an external provider has limits of its own."""
+        bank = self._bank()
         try:
             limit_minor = to_minor(call.body.limit, DEFAULT_CURRENCY)
         except MoneyError as error:
@@ -155,12 +196,19 @@ class _Desk:
         if not 0 <= call.body.limit <= LIMIT_MAX:
             raise invalid("/limit", f"from 0 to {LIMIT_MAX}, not {call.body.limit}")
         failpoint("http.before_commit")
-        await self._bank.set_limit(call.params.user_id, limit_minor)
+        await bank.set_limit(call.params.user_id, limit_minor)
         failpoint("http.after_commit")
-        return await self._account(call.params.user_id)
+        return await self._account(bank, call.params.user_id)
 
-    async def _account(self, user_id: str) -> AccountShown:
-        limit_minor = await self._bank.limit(user_id)
+    def _bank(self) -> Bank:
+        if isinstance(self._provider, Bank):
+            return self._provider
+        detail = "the payment provider is external: accounts and limits are kept there, not here"
+        raise ProblemError(problem(409, "external-provider", detail=detail))
+
+    @staticmethod
+    async def _account(bank: Bank, user_id: str) -> AccountShown:
+        limit_minor = await bank.limit(user_id)
         return AccountShown(user_id=user_id, limit=to_major(limit_minor, DEFAULT_CURRENCY))
 
 

@@ -27,10 +27,11 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Repayment(msgspec.Struct, frozen=True):
-    """Give back what the charge with that key took."""
+    """Give back what the charge with that key took; `charged`: it is known to have been made, by whomever."""
 
     key: str
     charge_key: str
+    charged: bool = False
 
 
 class Approved(msgspec.Struct, frozen=True):
@@ -144,6 +145,9 @@ class Bank:
             return done | {operation.key: operation for operation in new}
 
         return await self._answer(work, [repayment.key for repayment in repayments])
+
+    async def close(self) -> None:
+        """Nothing is open: the store belongs to whoever opened it."""
 
     async def limit(self, user_id: str) -> int:
         """Return the most that one payment of this user may take."""

@@ -1,16 +1,21 @@
 """The shipping service, put together by hand: whoever runs it brings the adapters."""
 
+from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.parking import PARKED
 from sagakit.runtime.participant import PARTS, Participant
-from sagakit.runtime.service import Service
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import read
 from shipping_service.actions import SHIPMENTS, Shipping, barred
 from shipping_service.app import routes
 from shipping_service.settings import ShippingSettings
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
 
-TABLES = (SHIPMENTS, PARTS, PARKED)
+TABLES = (SHIPMENTS, PARTS, PARKED, *KIT_TABLES)
+STORES = {"shipping": TABLES}
+"""The tables of each store that the service has, by its name."""
+SETTINGS = ShippingSettings
 
 
 def build(settings: ShippingSettings, store: Store, log: Log, clock: Clock) -> Service:
@@ -29,3 +34,9 @@ def build(settings: ShippingSettings, store: Store, log: Log, clock: Clock) -> S
         )
     )
     return service
+
+
+async def host(its: Adapters) -> Service:
+    """Return the service with the settings and over the adapters of a process."""
+    settings = read(ShippingSettings, its.environment)
+    return build(settings, await its.store("shipping", TABLES), its.log, its.clock)

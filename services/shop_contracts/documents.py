@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sagakit.core.contracts import Contract
-from sagakit.core.control_contracts import DEAD_LETTER
+from sagakit.core.control_contracts import DEAD_LETTER, LETTER_DISCARDED, LETTER_REDRIVEN
 from sagakit.core.part import CONTROLS, REPAIRS, STUCK
 from sagakit.core.schemas import breaks, schema_of
 from shop_contracts.catalogue import SHOP
@@ -114,7 +114,7 @@ def topics() -> dict[str, list[str]]:
     found["users"] = ["UserProfileUpdated"]
     found["analytics.events"] = ["HighValueOrderDetected"]
     for service in (ORDER.name, *(participant.name for participant in ORDER_SAGA.participants), *LISTENERS):
-        found[f"{service}.dlq"] = [DEAD_LETTER]
+        found[f"{service}.dlq"] = [DEAD_LETTER, LETTER_REDRIVEN, LETTER_DISCARDED]
     return found
 
 

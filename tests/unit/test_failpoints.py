@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from sagakit.runtime import failpoints
-from sagakit.runtime.failpoints import ARMED, NAMES, VARIABLE, VIEW_NAMES, arm_from_environment
+from sagakit.runtime.failpoints import (
+    ARMED,
+    BROKER_NAMES,
+    LETTER_NAMES,
+    NAMES,
+    VARIABLE,
+    VIEW_NAMES,
+    arm_from_environment,
+)
 
 SERVICES = Path(__file__).parents[2] / "services"
 WRITES = frozenset({"transact", "published", "publish", "join"})
@@ -45,7 +53,7 @@ def test_every_named_place_is_in_the_code_and_every_place_in_the_code_has_a_name
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and _name(node) == "failpoint" and isinstance(node.args[0], ast.Constant):
                 found.add(node.args[0].value)
-    assert found == {*NAMES, *VIEW_NAMES}
+    assert found == {*NAMES, *BROKER_NAMES, *LETTER_NAMES, *VIEW_NAMES}
 
 
 def test_the_environment_arms_one_place_for_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:

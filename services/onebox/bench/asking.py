@@ -16,7 +16,7 @@ from onebox.bench.events import EVENTS_PER_ORDER, START, USERS, Traffic
 from onebox.bench.load import percentile
 from onebox.bench.prepared import log_of, serving
 from onebox.bench.scenarios import Bench, Lines
-from onebox.wiring import PARTITIONS
+from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.ports import Store
 from shop_contracts.money import DEFAULT_CURRENCY
 

@@ -23,9 +23,9 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.summing import EVERY_PART, Part
 from analytics_service.views import EVENT_TOPICS, Views
 from analytics_service.wiring import TABLES
-from onebox.process import GARBAGE_THRESHOLD
-from onebox.wiring import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
+from sagakit.adapters.sqlite.log import PARTITIONS
+from sagakit.hosting.process import GARBAGE_THRESHOLD
 from sagakit.ports import Log
 from sagakit.runtime.clock import SystemClock
 from sagakit.runtime.consumer import Consumer

@@ -10,8 +10,8 @@ import duckdb
 
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.views import EVENT_TOPICS
-from onebox.wiring import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog
+from sagakit.adapters.sqlite.log import PARTITIONS
 
 COLUMNS = "{h: 'STRUCT(ce_type VARCHAR, ce_time TIMESTAMP)', d: 'STRUCT(amount DECIMAL(18, 2))'}"
 COUNTING = f"""

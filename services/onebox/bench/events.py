@@ -15,8 +15,8 @@ from random import Random
 
 import msgspec
 
-from onebox.wiring import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog
+from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, Mode, message_id, name_based_id
 from sagakit.ports import Draft

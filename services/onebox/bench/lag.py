@@ -15,8 +15,8 @@ from analytics_service.files import FileStores
 from analytics_service.live import group_of
 from onebox.bench.load import Load, percentile
 from onebox.bench.scenarios import DEMO, Bench, Lines
-from onebox.wiring import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog
+from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.ports import Store
 from sagakit.runtime.wire import parse
 from shop_contracts.order_saga import ORDER

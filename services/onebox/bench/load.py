@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from order_service.desk import ORDERS
-from sagakit.adapters.sqlite import SqliteStore
+from sagakit.ports import Store
 
 BATCH = 500
 CLIENTS = 4
@@ -30,7 +30,7 @@ class Load:
 
     orders_url: str
     inventory_url: str
-    orders: SqliteStore
+    orders: Store
     seed: int
     timeout_seconds: int = 600
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=60))

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from sagakit.core.contracts import Contracts, UnreadableError, encode_data
-from sagakit.core.control_contracts import DEAD_LETTER, DeadLetterData
+from sagakit.core.control_contracts import DEAD_LETTER
 from sagakit.core.messages import Message, message_id
 from sagakit.ports import (
     Clock,
@@ -25,14 +27,27 @@ from sagakit.ports import (
     Store,
     StoreUnavailableError,
     StreamMovedError,
+    Table,
+    TopicRecreatedError,
     Transaction,
 )
+from sagakit.runtime.dead_letters import letter_data
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.topics import dead_letter_topic
-from sagakit.runtime.wire import draft, headers_of, parse, type_in
+from sagakit.runtime.wire import draft, parse, type_in
 
 BATCH_RECORDS_MAX = 1000
 log_lines = logging.getLogger(__name__)
+
+
+class KnownTopic(msgspec.Struct, frozen=True):
+    """Which topic of that name the offsets of this store belong to."""
+
+    topic: str
+    identity: str
+
+
+KNOWN_TOPICS = Table("known_topics", KnownTopic, "topic")
 
 
 class PermanentError(Exception):
@@ -147,16 +162,43 @@ class Consumer:
     async def _assign(self) -> None:
         if self._membership is None:
             failpoint("group.before_join")
-            self._membership = await self._log.join(self._group, f"{self._service}-{self._instance}")
+            member = f"{self._service}-{self._instance}"
+            self._membership = await self._log.join(self._group, member, self._handler.topics)
             failpoint("group.after_join")
         assigned = await self._membership.assignment()
         if assigned == self._assigned:
             return
+        await self._recognize_topics()
         stored = await self._store.view(lambda reader: reader.progress(self._group))
         self._positions = {
             (t, p): stored.get((t, p), 0) for t in sorted(self._handler.topics) for p in sorted(assigned)
         }
         self._assigned = assigned
+
+    async def _recognize_topics(self) -> None:
+        """Make sure that the offsets in the store belong to the topics that are there now.
+
+        Raises:
+            TopicRecreatedError: when one was made anew under the same name.
+        """
+        found = await self._log.identities(self._handler.topics)
+        if not found:
+            return
+
+        async def work(transaction: Transaction) -> dict[str, KnownTopic]:
+            known = await transaction.load(KNOWN_TOPICS, found)
+            new = [KnownTopic(topic, identity) for topic, identity in found.items() if topic not in known]
+            if new:
+                await transaction.save(KNOWN_TOPICS, new)
+            return known
+
+        failpoint("group.before_topics")
+        known = await self._store.transact(work)
+        failpoint("group.after_topics")
+        strange = [topic for topic, its in known.items() if its.identity != found[topic]]
+        if strange:
+            named = ", ".join(sorted(strange))
+            raise TopicRecreatedError(f"{named}: made anew since offsets were stored; see `sagactl offsets check`")
 
     async def _fetch(self, limit: int) -> list[Record]:
         """Return the next records, causes before effects; every second time the rest has its turn in any case."""
@@ -212,6 +254,8 @@ class Consumer:
         failpoint("consumer.after_commit")
         self._positions.update(ends)
         self._handler.committed()
+        if self._membership is not None:
+            self._membership.handled(ends)
         self.counts["batches"] += 1
         self.counts["records"] += len(records)
         self.counts["messages"] += len(messages)
@@ -274,10 +318,9 @@ def dead_message(service: str, message: Message, topic: str, reason: str, error:
 
 
 def _letter(service: str, record: Record, reason: str, error: str, now: datetime, origin: str) -> Message:
-    """Return the dead letter as a message; bytes that are no UTF-8 are escaped. `origin` makes its id its own."""
-    headers = headers_of(record)
-    value = record.value.decode("utf-8", "backslashreplace")
-    data = DeadLetterData(reason, error, record.topic, record.partition, record.offset, record.key, headers, value)
+    """Return the dead letter as a message. `origin` makes its id its own."""
+    data = letter_data(record, reason, error)
+    headers = data.headers
     saga_id = headers.get("ce_sagaid") or record.key or "unknown"
     return Message(
         id=message_id(saga_id, origin, f"{service}.{DEAD_LETTER}"),

@@ -37,8 +37,22 @@ NAMES = (
     "batches.after_commit",
     "expiry.before_commit",
     "expiry.after_commit",
+    "lease.before_commit",
+    "lease.after_commit",
 )
 """`within` is in the middle of a transaction, when all is written and nothing committed."""
+BROKER_NAMES = (
+    "group.before_topics",
+    "group.after_topics",
+)
+"""Where a broker tells topics from others of their name; a log in a file has no such."""
+LETTER_NAMES = (
+    "letters.before_record",
+    "letters.after_record",
+    "letters.before_decision",
+    "letters.after_decision",
+)
+"""Where a person redrives or discards a dead letter; no service passes here."""
 VIEW_NAMES = (
     "views.before_first",
     "views.after_first",
@@ -71,9 +85,10 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
         return
     name, _, number = wish.partition(":")
     passes = number or "1"
-    if name not in (*NAMES, *VIEW_NAMES) or not passes.isdecimal() or int(passes) < 1:
+    known = (*NAMES, *BROKER_NAMES, *LETTER_NAMES, *VIEW_NAMES)
+    if name not in known or not passes.isdecimal() or int(passes) < 1:
         raise ValueError(
-            f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join((*NAMES, *VIEW_NAMES))}"
+            f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(known)}"
         )
     ARMED[name] = kill_at(int(passes))
 

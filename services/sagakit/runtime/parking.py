@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from sagakit.core.definition import Saga
 from sagakit.core.messages import Message
 from sagakit.ports import Query, Table, Transaction
 
@@ -33,6 +34,12 @@ def parked(message: Message, topic: str, waits_for: str, now: datetime) -> Parke
     """Return the message as it is parked."""
     give_up_at = now + timedelta(seconds=PARKED_SECONDS_MAX)
     return ParkedMessage(message.id, message.saga_id, waits_for, now, give_up_at, topic, message)
+
+
+def said_on(saga: Saga, message: Message) -> str:
+    """Return the topic on which the source of an event says it; nothing, when nobody of that name takes part."""
+    parties = (saga.initiator, *saga.participants)
+    return next((party.events_topic for party in parties if party.name == message.source), "")
 
 
 async def release_started(transaction: Transaction, saga_ids: Collection[str]) -> list[Message]:

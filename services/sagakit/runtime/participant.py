@@ -35,7 +35,7 @@ from sagakit.core.reactions import Share, share
 from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started
+from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started, said_on
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
 
@@ -245,7 +245,7 @@ class _Turn:
                 continue
             before = self._parts.get(message.saga_id)
             if lacks_input(known, before, message):
-                to_park[message.id] = parked(message, "", message.saga_id, self._now)
+                to_park[message.id] = parked(message, said_on(known.saga, message), message.saga_id, self._now)
                 continue
             part, todo = hear(known, before or new_part(message), message, self._now)
             if part is not before:

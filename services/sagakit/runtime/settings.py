@@ -6,6 +6,9 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
+from typing_extensions import override
+
+SECRET = "***"  # noqa: S105 - what is shown instead of one
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -14,9 +17,9 @@ class SettingsError(Exception):
     """A variable has a value that means nothing. The text names it; correct the environment and start again."""
 
 
-def variable(name: str) -> Meta:
-    """Return the mark of a setting that is read from this environment variable."""
-    return Meta(extra={"variable": name})
+def variable(name: str, *, secret: bool = False) -> Meta:
+    """Return the mark of a setting that is read from this environment variable; a secret is never shown."""
+    return Meta(extra={"variable": name, "secret": secret})
 
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
@@ -36,6 +39,11 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return a database file of this machine; `log` is the event log that all services share."""
         return Path(self.data_dir) / f"{name}.db"
 
+    @override
+    def __repr__(self) -> str:
+        """Show no secret, wherever settings are printed."""
+        return f"{type(self).__name__}({shown(self)})"
+
 
 def read(settings: type[S], environ: Mapping[str, str]) -> S:
     """Return the settings as the environment has them; an empty variable counts as none.
@@ -52,21 +60,34 @@ def read(settings: type[S], environ: Mapping[str, str]) -> S:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
             rule = str(error).replace("`", "").removesuffix(", got str")
-            raise SettingsError(f"{name}={text}: {rule[:1].lower()}{rule[1:]}") from None
+            told = SECRET if _secret(field.type) else text
+            raise SettingsError(f"{name}={told}: {rule[:1].lower()}{rule[1:]}") from None
     return settings(**values)
 
 
 def variable_name(declared: Any) -> str:  # noqa: ANN401 - a type expression
     """Return the environment variable of a setting."""
-    for mark in getattr(declared, "__metadata__", ()):
-        if isinstance(mark, Meta) and mark.extra and "variable" in mark.extra:
-            return str(mark.extra["variable"])
-    raise TypeError(f"{declared} names no environment variable")
+    return str(_mark(declared)["variable"])
 
 
 def shown(settings: msgspec.Struct) -> str:
-    """Return all settings in one line, for the start of a process. None of them is a secret."""
+    """Return all settings in one line, for the start of a process. Of a secret it is only told whether there is one."""
     return " ".join(
-        f"{variable_name(field.type)}={getattr(settings, field.name)}"
+        f"{variable_name(field.type)}={_told(field.type, getattr(settings, field.name))}"
         for field in msgspec.structs.fields(type(settings))
     )
+
+
+def _told(declared: Any, value: object) -> object:  # noqa: ANN401 - a type expression
+    return SECRET if value and _secret(declared) else value
+
+
+def _secret(declared: Any) -> bool:  # noqa: ANN401 - a type expression
+    return bool(_mark(declared).get("secret"))
+
+
+def _mark(declared: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a type expression
+    for mark in getattr(declared, "__metadata__", ()):
+        if isinstance(mark, Meta) and mark.extra and "variable" in mark.extra:
+            return mark.extra
+    raise TypeError(f"{declared} names no environment variable")

@@ -39,7 +39,7 @@ from sagakit.core.messages import EMPTY, Message, Mode, message_id
 from sagakit.core.part import ABORT, KILLED, REPAIRS, RESUMED, STUCK, SUSPENDED
 from sagakit.core.state import SagaState, evolve
 from sagakit.ports import Draft, Query, Table, Transaction
-from sagakit.runtime.parking import PARKED, parked, release_started
+from sagakit.runtime.parking import PARKED, parked, release_started, said_on
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
 from sagakit.runtime.wire import draft
 
@@ -152,7 +152,7 @@ class Tracker:
         for message in messages:
             state = turn.states.get(message.saga_id)
             if state is None:
-                strangers.append(parked(message, "", message.saga_id, now))
+                strangers.append(parked(message, self._came_on(message), message.saga_id, now))
                 continue
             answer = None if message.id in repeated else self.interpret(state, message)
             facts = observe(self.sagas[state.definition], state, answer) if answer else []
@@ -162,6 +162,11 @@ class Tracker:
         if strangers:
             await transaction.save(PARKED, strangers)
         await turn.save()
+
+    def _came_on(self, message: Message) -> str:
+        """Return the topic that an answer came on; nothing, when its definition is not known here."""
+        saga = self.sagas.get(message.definition)
+        return said_on(saga, message) if saga is not None else ""
 
     async def start(self, transaction: Transaction, starts: Sequence[StartSaga], now: datetime) -> list[SagaState]:
         """Begin these sagas; none of their ids may have begun before."""

@@ -1,0 +1,156 @@
+"""What stands below the shop: a service as a process of its own, the topics, the databases, the stored offsets."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from onebox.errors import AnswerIsNo, BadInput, NotFound, Unreachable
+from onebox.layout import SERVICES
+from onebox.session import guarded
+
+T = TypeVar("T")
+
+NameArgument = Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(SERVICES)}.")]
+SomeName = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="The service; by default all of them.")]
+PARTITIONS_MAX = 10_000
+TOPICS_FIT = "all topics are as they ought to be"
+SCHEMAS_FIT = "all schemas are as this version needs them"
+
+
+def service(name: NameArgument) -> None:
+    """Run one service until Ctrl-C or SIGTERM, over the log and the store that the environment names."""
+    guarded(lambda: _known(name))
+    from importlib import import_module
+
+    from onebox.wiring import ALL_TOPICS
+    from sagakit.hosting import run
+
+    wiring = import_module(f"{name}_service.wiring")
+    run(wiring.host, [topic.name for topic in ALL_TOPICS], wiring.SETTINGS)
+
+
+def apply_topics(
+    partitions: Annotated[
+        int | None, typer.Option("--partitions", min=1, max=PARTITIONS_MAX, help="Of each topic; fixed once made.")
+    ] = None,
+    replication: Annotated[int, typer.Option("--replication", min=1, max=100, help="Copies of each partition.")] = 1,
+) -> None:
+    """Make the topics that are missing, and correct their settings; nothing is ever deleted."""
+    guarded(lambda: _tell(_served(lambda: _topics(partitions, replication, change=True)), TOPICS_FIT))
+
+
+def check_topics(
+    partitions: Annotated[
+        int | None, typer.Option("--partitions", min=1, max=PARTITIONS_MAX, help="Of each topic.")
+    ] = None,
+    replication: Annotated[int, typer.Option("--replication", min=1, max=100, help="Copies of each partition.")] = 1,
+) -> None:
+    """Say how the topics differ from what the services need; ends with 1 when they do."""
+    guarded(
+        lambda: _judge(
+            _served(lambda: _topics(partitions, replication, change=False)), TOPICS_FIT, "sagactl topics apply"
+        )
+    )
+
+
+def apply_databases(name: SomeName = None) -> None:
+    """Bring the schemas of a service, or of all, up to this version; only adds, and takes nothing away."""
+    guarded(lambda: _tell(_served(lambda: _databases(name, change=True)), SCHEMAS_FIT))
+
+
+def check_databases(name: SomeName = None) -> None:
+    """Say what the schemas lack for this version; ends with 1 when they lack anything."""
+    guarded(lambda: _judge(_served(lambda: _databases(name, change=False)), SCHEMAS_FIT, "sagactl database apply"))
+
+
+async def _topics(partitions: int | None, replication: int, *, change: bool) -> list[str]:
+    from onebox.wiring import ALL_TOPICS
+    from sagakit.adapters.kafka import KafkaSettings
+    from sagakit.adapters.kafka import topics as kafka
+    from sagakit.hosting.settings import KAFKA
+    from sagakit.runtime.settings import read
+    from shop_contracts.topics import DEFAULT_PARTITIONS
+
+    if not os.environ.get(KAFKA):
+        raise BadInput(f"{KAFKA} is not set, so there are no brokers", f"set {KAFKA}=localhost:9092")
+    specs = [
+        kafka.TopicSpec.of(
+            topic.name,
+            partitions or DEFAULT_PARTITIONS,
+            replication,
+            keep_seconds=topic.keep_seconds,
+            compacted=topic.compacted,
+        )
+        for topic in ALL_TOPICS
+    ]
+    settings = read(KafkaSettings, os.environ)
+    return await (kafka.apply(settings, specs) if change else kafka.check(settings, specs))
+
+
+async def _databases(name: str | None, *, change: bool) -> list[str]:
+    from sagakit.adapters.postgres import Address
+    from sagakit.adapters.postgres.migration import migrate
+    from sagakit.hosting.settings import DATABASE, PlatformSettings
+    from sagakit.runtime.settings import read
+
+    _known(name)
+    settings = read(PlatformSettings, os.environ).checked()
+    if not settings.database_url:
+        remedy = f"set {DATABASE}=postgresql://user:password@host:5432/{{service}}"
+        raise BadInput(f"{DATABASE} is not set, so the services keep files, which need no command", remedy)
+    said: list[str] = []
+    for owner in SERVICES if name is None else (name,):
+        for schema, tables in _stores(owner).items():
+            found = await migrate(Address(settings.database_of(owner), schema), tables, dry=not change)
+            said += [f"{'added to' if change else 'lacking in'} {text}" for text in found]
+    return said
+
+
+def _stores(name: str) -> Mapping[str, Any]:
+    """Return the tables of a service's stores by schema."""
+    from importlib import import_module
+
+    stores: Mapping[str, Any] = import_module(f"{name}_service.wiring").STORES
+    return stores
+
+
+def _served(do: Callable[[], Awaitable[T]]) -> T:
+    """Ask servers, and say in a line what they would not do.
+
+    Raises:
+        BadInput: when a setting is wrong.
+        Unreachable: when they do not answer.
+    """
+    from sagakit.hosting.process import quiet_libraries
+    from sagakit.ports import LogUnavailableError, StoreUnavailableError
+    from sagakit.runtime.settings import SettingsError
+
+    async def whole() -> T:
+        return await do()
+
+    quiet_libraries()
+    try:
+        return asyncio.run(whole())
+    except SettingsError as error:
+        raise BadInput(str(error), "correct the variable") from None
+    except (LogUnavailableError, StoreUnavailableError) as error:
+        raise Unreachable(str(error), "start it, or correct its address") from None
+
+
+def _known(name: str | None) -> None:
+    if name is not None and name not in SERVICES:
+        raise NotFound(f"there is no service {name!r}", f"choose one of {', '.join(SERVICES)}")
+
+
+def _judge(found: list[str], otherwise: str, remedy: str) -> None:
+    _tell(found, otherwise)
+    if found:
+        raise AnswerIsNo(f"{len(found)} things differ from what this version needs", f"run `{remedy}`")
+
+
+def _tell(said: list[str], otherwise: str) -> None:
+    for sentence in said or [f"✔ {otherwise}"]:
+        print(sentence)

@@ -1,0 +1,97 @@
+"""A process from its first line to its last: settings shown, signals heard, a bounded drain, one line when it fails."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NoReturn
+
+import msgspec
+import uvloop
+
+from sagakit.adapters.sqlite import WrongFileError
+from sagakit.hosting.adapters import Adapters, opened
+from sagakit.ports import LogUnavailableError, StoreUnavailableError
+from sagakit.runtime.failpoints import arm_from_environment
+from sagakit.runtime.http.server import PortTakenError
+from sagakit.runtime.service import Service
+from sagakit.runtime.settings import SettingsError, read, shown
+
+USAGE = 2
+GARBAGE_THRESHOLD = 50_000
+"""Batches make many short-lived values and few circles: looking for circles less often saves a tenth of the CPU."""
+TOLD = (SettingsError, PortTakenError, StoreUnavailableError, LogUnavailableError, WrongFileError)
+"""What the operator of a process can mend."""
+
+log_lines = logging.getLogger(__name__)
+
+Host = Callable[[Adapters], Awaitable[Service]]
+"""How a service is built from its settings and the adapters."""
+
+
+class CannotStartError(Exception):
+    """The process cannot start. The text is the one line that says why, and what to do."""
+
+
+def run(host: Host, topics: Iterable[str], settings: type[msgspec.Struct]) -> None:
+    """Run one service until SIGTERM or Ctrl-C, and end the process; a start that fails ends it with exit code 2."""
+    quiet_libraries()
+    try:
+        tune()
+        uvloop.run(serve(host, topics, settings, os.environ))
+    except CannotStartError as error:
+        cannot_start(error)
+
+
+async def serve(
+    host: Host, topics: Iterable[str], settings: type[msgspec.Struct], environment: Mapping[str, str]
+) -> None:
+    """Run one service until SIGTERM or Ctrl-C.
+
+    Raises:
+        CannotStartError: with the one line that says why.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with opened(environment, topics) as adapters:
+            for its in (adapters.settings, read(settings, adapters.environment)):
+                log_lines.info("%s", shown(its))
+            service = await host(adapters)
+            async with service:
+                log_lines.info("%s answers at %s:%d", service.title, service.host, service.port)
+                await stop.wait()
+                log_lines.info("%s drains", service.title)
+    except TOLD as error:
+        raise CannotStartError(str(error)) from error
+
+
+def quiet_libraries() -> None:
+    """Log our own lines, and of others what is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for library in ("uvicorn", "aiokafka", "httpx", "alembic", "kafka"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def tune() -> None:
+    """Arm the failpoints that the environment names, and look for garbage less often.
+
+    Raises:
+        CannotStartError: when it names none.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
+    try:
+        arm_from_environment()
+    except ValueError as error:
+        raise CannotStartError(str(error)) from error
+
+
+def cannot_start(error: Exception) -> NoReturn:
+    """End with one line instead of a traceback."""
+    print(f"sagaplane: {error}", file=sys.stderr)  # noqa: T201 - the one line
+    raise SystemExit(USAGE) from None
