@@ -123,16 +123,16 @@ def _charge_reply(ask: Ask[ChargePayment], result: Result) -> Reply:
             return Done(_completed(ask, transaction_id, ask.data.total))
         case Rejected(code, reason):
             return Refused(PaymentFailed(order_id=ask.saga_id, reason=reason, error_code=code))
-        case NoAnswer(error):
-            return Unknown(error)
+        case NoAnswer(error, asked):
+            return Unknown(error, asked)
 
 
 def _refund_reply(ask: Ask[RefundPayment], result: Result | None) -> Reply:
     match result:
         case Rejected(code, reason):
             return Unknown(f"the provider refuses to give the money back: {code}, {reason}")
-        case NoAnswer(error):
-            return Unknown(error)
+        case NoAnswer(error, asked):
+            return Unknown(error, asked)
         case _:
             return Done(ask.data)
 

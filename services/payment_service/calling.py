@@ -35,7 +35,15 @@ BODY_BYTES_MAX = 1_000_000
 
 
 class SilenceError(Exception):
-    """What became of the request is not known. Ask again later, with the same key."""
+    """What became of the request is not known. Ask again later, with the same key.
+
+    `asked` is False when the provider was left alone, so that this was no attempt.
+    """
+
+    def __init__(self, text: str, *, asked: bool = True) -> None:
+        """Say why nothing is known."""
+        super().__init__(text)
+        self.asked = asked
 
 
 class RefusalError(Exception):
@@ -112,9 +120,8 @@ class Caller:
             if self._left(deadline) <= 0:
                 raise SilenceError("there was no time left to ask the provider")
             if not self.circuit.admit():
-                raise SilenceError(
-                    f"the provider is left alone for a while, it failed too often (circuit {self.circuit.state})"
-                )
+                text = f"the provider is left alone for a while, it failed too often (circuit {self.circuit.state})"
+                raise SilenceError(text, asked=attempt > 0)
             attempt += 1
             self.counts[CALLS] += 1
             self.counts[RETRIES] += attempt > 1

@@ -209,7 +209,9 @@ class HttpProvider:
             async with self._slots:
                 try:
                     result = await answer(item)
-                except (SilenceError, RefusalError, StoreUnavailableError) as error:
+                except SilenceError as error:
+                    result = NoAnswer(str(error), asked=error.asked)
+                except (RefusalError, StoreUnavailableError) as error:
                     result = NoAnswer(str(error))
             self.caller.counts[SILENCES] += isinstance(result, NoAnswer)
             return result

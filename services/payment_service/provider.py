@@ -48,9 +48,10 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class NoAnswer(msgspec.Struct, frozen=True):
-    """Whether the money moved is unknown."""
+    """Whether the money moved is unknown. `asked` is False when the provider was left alone: no attempt was made."""
 
     error: str
+    asked: bool = True
 
 
 Result = Approved | Rejected | NoAnswer

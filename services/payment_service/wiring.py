@@ -1,14 +1,17 @@
 """The payment service, put together by hand: whoever runs it brings the adapters."""
 
+from functools import partial
+
 from payment_service.actions import PAYMENTS, Payments, barred
 from payment_service.app import routes
 from payment_service.http_provider import INTENTS, HttpProvider
+from payment_service.metrics import samples
 from payment_service.provider import BANK_TABLES, Bank, BankSettings, PaymentProvider
 from payment_service.settings import PaymentSettings
 from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.parking import PARKED
-from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
@@ -19,6 +22,8 @@ VAULT_TABLES = (*BANK_TABLES, INTENTS)
 """What the provider keeps apart from the service, whichever provider it is."""
 STORES = {"payment": TABLES, "bank": VAULT_TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {"payment": heard_topics("payment", ORDER_SAGA)}
+"""The topics that each consumer group of the service listens to, by its name."""
 SETTINGS = PaymentSettings
 
 
@@ -55,6 +60,8 @@ def build(settings: PaymentSettings, store: Store, log: Log, clock: Clock, bank:
     """Return the service over a store with `TABLES`; its provider is the built-in bank or another one."""
     service = Service.of("payment", settings, settings.port, store=store, log=log, contracts=SHOP, clock=clock)
     service.routes += routes(store, bank)
+    if isinstance(bank, HttpProvider):
+        service.sampled.append(partial(samples, bank.caller))
     service.take_part(
         Participant(
             "payment",

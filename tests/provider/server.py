@@ -223,7 +223,7 @@ class Server:
             case Fault.MISTAKEN:
                 return Raw(200, ANOTHER)
             case Fault.FLOODS:
-                return Raw(200, b" " * 2_000_000)
+                return Raw(200, answer.body + b" " * 2_000_000)
             case Fault.LOST:
                 return Raw(502, b"<html>Bad gateway</html>")
             case _:

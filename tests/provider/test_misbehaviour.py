@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.provider.books import Asked
+from tests.provider.books import Asked, Json
 from tests.provider.desk import Desk, charge, desk_at, repayment
 from tests.provider.server import Fault, Server
 
@@ -165,6 +165,19 @@ async def test_a_key_that_the_provider_forgot_charges_and_refunds_no_second_time
     desk.books.forget_keys()
     assert isinstance(await desk.repay_until_answered(), Approved)
     assert (desk.books.captured("charge-of-order-1"), desk.books.refunded("charge-of-order-1")) == (1050, 1050)
+
+
+async def test_a_confirmation_that_is_refused_because_it_was_made_before_is_looked_at(desk: Desk) -> None:
+    well = desk.server.hear
+
+    def hear(asked: Asked) -> tuple[int, Json]:
+        desk.books.forget_keys()
+        return well(asked)
+
+    desk.server.hear = hear
+    desk.server.fails(Fault.DOUBLED, CONFIRMATION)
+    assert await desk.charge() == Approved("pi_1")
+    assert desk.books.captured("charge-of-order-1") == 1050
 
 
 async def test_an_intent_that_did_not_get_on_record_is_never_confirmed(desk: Desk) -> None:

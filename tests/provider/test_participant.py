@@ -1,12 +1,13 @@
 """The whole payment participant, against a provider that misbehaves."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import httpx
 import msgspec
 import pytest
-from tests.provider.desk import Desk
-from tests.provider.server import Fault
+from tests.provider.desk import Desk, desk_at
+from tests.provider.server import Fault, Server
 from tests.unit.order_service.shop import NOON
 
 from payment_service.actions import PAYMENTS
@@ -166,3 +167,26 @@ async def test_the_provider_is_shown_and_limits_are_said_to_be_kept_there(shop: 
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["type"] == "urn:sagaplane:problem:external-provider"
             assert "the payment provider is external" in answer.json()["detail"]
+
+
+async def test_a_provider_that_is_left_alone_uses_up_no_attempt_and_its_circuit_is_a_metric(server: Server) -> None:
+    """Half a minute of silence sent every payment under way to a person: eight attempts were gone."""
+    async with desk_at(server, breaker_failures=2, breaker_pause_seconds=3600.0) as desk:
+        shop = Shop(desk)
+        server.vanish()
+        await shop.say(CHARGE)
+        for _ in range(3 * ORDER_SAGA.step("payment").retry.attempts_max):
+            await shop.round()
+        assert "saga_payment_provider_circuit_open 1.0" in await metrics_of(shop)
+        server.appear()
+        shop.clock.moment += timedelta(hours=1)
+        payment = await shop.until(PaymentStatus.CAPTURED)
+        assert payment.status is PaymentStatus.CAPTURED
+        assert "StepStuck" not in shop.said()
+        assert "saga_payment_provider_circuit_open 0.0" in await metrics_of(shop)
+
+
+async def metrics_of(shop: Shop) -> str:
+    transport = httpx.ASGITransport(shop.service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://payment") as client:
+        return (await client.get("/metrics")).text

@@ -51,9 +51,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """It could not be found out, or could not be done now: asked again later, with the same idempotency key."""
+    """It could not be found out, or could not be done now: asked again later, with the same idempotency key.
+
+    `asked` is False when nobody was asked, because the other side is known to be away: that uses up no attempt.
+    """
 
     error: str
+    asked: bool = True
 
 
 Reply = Done | Refused | Unknown

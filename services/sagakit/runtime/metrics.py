@@ -70,10 +70,10 @@ class AtScrape(Collector):
 
     @override
     def collect(self) -> Iterable[Metric]:
-        """Return every metric that has a sample, in the order of the catalogue."""
+        """Return every metric that has a sample, in the order of the catalogue; a service's own ones come after."""
         families = {named: _family(named) for named in CATALOGUE}
         for named, labels, value in self._samples():
-            families[named].add_metric(labels, value)
+            families.setdefault(named, _family(named)).add_metric(labels, value)
         return [family for family in families.values() if family.samples]
 
 

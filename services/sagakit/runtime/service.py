@@ -22,7 +22,7 @@ from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
 from sagakit.runtime.lease import LEASES, Lease
 from sagakit.runtime.loops import Bell, Loop, Runner, Steps
-from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, counted
+from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, Samples, counted
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.projection import Unhurried
 from sagakit.runtime.relay import Relay
@@ -70,6 +70,8 @@ class Service:
     consumers: list[Hearing] = field(default_factory=list)
     runner: Runner = field(default_factory=Runner)
     requests: Requests = field(default_factory=Requests)
+    sampled: list[Samples] = field(default_factory=list)
+    """What else the service counts, beside its loops and its HTTP side."""
     _server: Server | None = None
     _bells: list[Bell] = field(default_factory=list)
 
@@ -185,6 +187,8 @@ class Service:
             yield FAILURES, (loop.steps.name,), loop.failures
         for (method, route, status), number in self.requests.counts.items():
             yield REQUESTS, (method, route, str(status)), number
+        for samples in self.sampled:
+            yield from samples()
 
     async def __aenter__(self) -> Self:
         """Answer over HTTP, and start every loop."""
