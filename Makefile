@@ -8,8 +8,16 @@ PYTHON ?= python3
 SEED ?= 1
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet \
+    --generate-hashes --allow-unsafe --strip-extras \
+    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install lint format specs test test-browser check demo dev bench bench-long simulate lock clean
+# What compose.yaml publishes on this machine, for commands that run beside the containers.
+COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
+    SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
+
+.PHONY: help install lint format specs test test-browser test-integration check demo dev compose-up compose-demo \
+    compose-down bench bench-long bench-real simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,10 +48,13 @@ specs: $(INSTALLED) ## Run the specs: values only, no servers, on every save
 	$(BIN)/python -m pytest tests/specs
 
 test: $(INSTALLED) ## Run every test that needs no server and no browser
-	$(BIN)/python -m pytest -n auto -m "not browser"
+	$(BIN)/python -m pytest -n auto -m "not browser and not real"
 
 test-browser: $(INSTALLED) ## Look at the dashboard in headless Chromium, which has to be installed
 	$(BIN)/python -m pytest -n auto -m browser
+
+test-integration: $(INSTALLED) ## Run the tests on real Kafka and PostgreSQL, in containers of their own
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real
 
 check: lint test ## What a commit has to pass
 
@@ -53,21 +64,35 @@ demo: $(INSTALLED) ## Ten orders on this machine, some confirmed, some compensat
 dev: $(INSTALLED) ## Run the shop on this machine and keep it running
 	$(BIN)/sagactl dev
 
+compose-up: ## Build the image and run the shop on Kafka and PostgreSQL in containers
+	docker compose up --build --detach --wait
+
+compose-demo: $(INSTALLED) ## The demonstration, in the shop that compose-up runs
+	$(COMPOSED) $(BIN)/sagactl demo --here
+
+compose-down: ## End those containers; their data stays until `docker compose down --volumes`
+	docker compose down
+
 bench: $(INSTALLED) ## Measure how many sagas one machine carries
 	$(BIN)/python -m onebox.bench
 
 bench-long: $(INSTALLED) ## Measure also what takes an hour: the analytics over 10,000,000 events
 	$(BIN)/python -m onebox.bench analytics-flat --events 10000000
 
+bench-real: $(INSTALLED) ## Measure what one machine carries on Kafka and PostgreSQL, in containers of its own
+	$(BIN)/python -m onebox.bench.real
+
 simulate: $(INSTALLED) ## Replay one simulated world: make simulate SEED=42
 	$(BIN)/python -m onebox.simulation --seed $(SEED)
 
-# Runs with the lowest supported Python, so that the lock holds the backports too. No address of any index gets into the file.
-lock: $(INSTALLED) ## Choose versions anew and write requirements.lock: make lock UPGRADE=--upgrade
-	env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) \
-	    --all-extras --generate-hashes --allow-unsafe --strip-extras \
-	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-	    --output-file requirements.lock pyproject.toml
+# Runs with the lowest supported Python, so that the locks hold the backports too. No address of any index gets into them.
+# Everything is in the first; the second is what the image holds, and the third what builds it.
+lock: $(INSTALLED) ## Choose versions anew and write the locks: make lock UPGRADE=--upgrade
+	$(COMPILE) $(UPGRADE) --all-extras --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra kafka --extra postgres --constraint requirements.lock \
+	    --output-file requirements-services.lock pyproject.toml
+	$(COMPILE) --only-build-deps --build-deps-for wheel --constraint requirements.lock \
+	    --output-file requirements-build.lock pyproject.toml
 
 clean: ## Remove what can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

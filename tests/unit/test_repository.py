@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,8 +28,9 @@ def test_nothing_in_the_operator_room_is_collected_as_a_test() -> None:
     assert not [*ROOT.glob("operator/**/test_*.py"), *ROOT.glob("operator/**/conftest.py")]
 
 
-def test_the_lock_pins_every_line_by_hash_and_names_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-services.lock", "requirements-build.lock"])
+def test_a_lock_pins_every_line_by_hash_and_names_no_address(name: str) -> None:
+    lock = (ROOT / name).read_text()
     assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links|--trusted-host", lock)
     pins = re.findall(r"^[a-z0-9].*$", lock, re.MULTILINE)
     assert pins

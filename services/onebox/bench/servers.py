@@ -12,6 +12,7 @@ from pathlib import Path
 
 POSTGRES, KAFKA = "postgres:15", "apache/kafka:4.3.1"
 HEAP = "-Xms768m -Xmx768m"
+COMPILER = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20"
 POSTGRES_OPTIONS = ("shared_buffers=512MB", "max_wal_size=4GB", "checkpoint_timeout=15min")
 """Nothing of it touches durability: `fsync` and `synchronous_commit` are on."""
 START_SECONDS_MAX = 90.0
@@ -54,7 +55,9 @@ class Servers:
         """Return the settings of durability that are in force, as the servers tell them."""
         asked = "SELECT string_agg(name || '=' || setting, ' ') FROM pg_settings WHERE name IN ('fsync','synchronous_commit')"
         told = await docker("exec", self.postgres, "psql", "-U", "postgres", "-Atc", asked)
-        return f"PostgreSQL {told.strip()}; Kafka acks=all, idempotent producers, one broker, page cache as Kafka ships it"
+        return (
+            f"PostgreSQL {told.strip()}; Kafka acks=all, idempotent producers, one broker, page cache as Kafka ships it"
+        )
 
     async def cpu_seconds(self) -> dict[str, float]:
         """Return what each server has used since it began."""
@@ -105,6 +108,7 @@ async def _start(its: Servers) -> None:
     host = f"HOST://:{its.kafka_port}"
     settings = {
         "KAFKA_HEAP_OPTS": HEAP,
+        "KAFKA_JVM_PERFORMANCE_OPTS": COMPILER,
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_LISTENERS": f"BROKER://:9092,CONTROLLER://:9093,{host}",

@@ -15,6 +15,12 @@ T = TypeVar("T")
 
 NameArgument = Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(SERVICES)}.")]
 SomeName = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="The service; by default all of them.")]
+ReplicationOption = Annotated[
+    int,
+    typer.Option(
+        "--replication", min=1, max=100, envvar="SAGAPLANE_KAFKA_REPLICATION", help="Copies of each partition."
+    ),
+]
 PARTITIONS_MAX = 10_000
 TOPICS_FIT = "all topics are as they ought to be"
 SCHEMAS_FIT = "all schemas are as this version needs them"
@@ -36,7 +42,7 @@ def apply_topics(
     partitions: Annotated[
         int | None, typer.Option("--partitions", min=1, max=PARTITIONS_MAX, help="Of each topic; fixed once made.")
     ] = None,
-    replication: Annotated[int, typer.Option("--replication", min=1, max=100, help="Copies of each partition.")] = 1,
+    replication: ReplicationOption = 1,
 ) -> None:
     """Make the topics that are missing, and correct their settings; nothing is ever deleted."""
     guarded(lambda: _tell(_served(lambda: _topics(partitions, replication, change=True)), TOPICS_FIT))
@@ -46,7 +52,7 @@ def check_topics(
     partitions: Annotated[
         int | None, typer.Option("--partitions", min=1, max=PARTITIONS_MAX, help="Of each topic.")
     ] = None,
-    replication: Annotated[int, typer.Option("--replication", min=1, max=100, help="Copies of each partition.")] = 1,
+    replication: ReplicationOption = 1,
 ) -> None:
     """Say how the topics differ from what the services need; ends with 1 when they do."""
     guarded(

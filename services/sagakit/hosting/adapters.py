@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.hosting.settings import KAFKA, PlatformSettings
+from sagakit.hosting.settings import KAFKA, PlatformSettings, refuse_unknown
 from sagakit.ports import Clock, Log, Store, Table
 from sagakit.runtime.clock import SystemClock
 from sagakit.runtime.settings import read
@@ -92,6 +92,7 @@ async def opened(environment: Mapping[str, str], topics: Iterable[str]) -> Async
         WrongFileError: when a file belongs to something else.
     """
     environment = named(environment)
+    refuse_unknown(environment)
     settings = read(PlatformSettings, environment).checked()
     async with AsyncExitStack() as stack:
         log = await open_log(settings, environment, topics)

@@ -1,15 +1,50 @@
 """What can be set about the adapters of a process."""
 
+import difflib
+import re
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Meta
 
-from sagakit.runtime.settings import ServiceSettings, SettingsError, variable
+from sagakit.runtime.failpoints import VARIABLE as FAILPOINT
+from sagakit.runtime.settings import ServiceSettings, SettingsError, variable, variable_name
 
 KAFKA = "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS"
 """With brokers in it, the log is theirs; without, it is a file."""
 DATABASE = "SAGAPLANE_DATABASE_URL"
+KAFKA_VARIABLES = frozenset(
+    f"SAGAPLANE_KAFKA_{name}"
+    for name in (
+        "BOOTSTRAP_SERVERS",
+        "SECURITY_PROTOCOL",
+        "SASL_MECHANISM",
+        "SASL_USERNAME",
+        "SASL_PASSWORD",
+        "CA_FILE",
+        "CERT_FILE",
+        "KEY_FILE",
+        "TOPIC_PREFIX",
+        "SESSION_SECONDS",
+        "PUBLISH_SECONDS",
+    )
+)
+"""What `KafkaSettings` reads, told here for whoever has no Kafka and has misspelt one of them."""
+ELSEWHERE = frozenset(
+    {
+        "SAGAPLANE_KAFKA_REPLICATION",
+        "SAGAPLANE_DATABASE_PASSWORD",
+        "SAGAPLANE_TAG",
+        "SAGAPLANE_SIMULATION_FIRST",
+        "SAGAPLANE_SIMULATION_SEEDS",
+    }
+)
+"""What is ours and read by somebody else: commands, `compose.yaml`, tests."""
+PREFIX = "SAGAPLANE_"
+OF_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
+"""What Kubernetes puts into every container for each service of the namespace, whatever that is called."""
 SERVICE = "{service}"
 
 
@@ -40,3 +75,18 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
                 rule = "expected postgresql://user:password@host:5432/database"
                 raise SettingsError(f"{DATABASE}=***: {rule}; {SERVICE} stands for the service")
         return self
+
+
+def refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Make sure that every variable of ours is read by somebody: a misspelt one would silently leave its default.
+
+    Raises:
+        SettingsError: with the first that is not, and the one that was probably meant.
+    """
+    known = {variable_name(field.type) for field in msgspec.structs.fields(PlatformSettings)}
+    known |= {FAILPOINT, *KAFKA_VARIABLES, *ELSEWHERE}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known and not OF_KUBERNETES.fullmatch(name):
+            meant = difflib.get_close_matches(name, known, 1)
+            rule = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
+            raise SettingsError(f"{name}: there is no such setting; {rule}")

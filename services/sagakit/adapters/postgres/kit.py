@@ -17,14 +17,13 @@ class KitTables:
             f"SELECT first_version, at, facts_json FROM {facts} WHERE stream=$1 AND last_version>$2"
             " ORDER BY first_version"
         )
-        arrays = "unnest($1::text[], $2::int[], $3::int[], $4::timestamptz[], $5::text[], $6::boolean[])"
         self.append_facts = (
             f"INSERT INTO {facts} (stream, first_version, last_version, at, facts_json)"
-            f" SELECT n.stream, n.first_version, n.last_version, n.at, n.facts_json"
-            f" FROM {arrays} AS n(stream, first_version, last_version, at, facts_json, follows)"
-            f" WHERE NOT n.follows OR EXISTS (SELECT 1 FROM {facts} AS f"
-            "  WHERE f.stream=n.stream AND f.first_version<n.first_version AND f.last_version=n.first_version-1)"
-            " ON CONFLICT DO NOTHING"
+            " SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::timestamptz[], $5::text[])"
+        )
+        self.predecessors = (
+            f"SELECT count(*) FROM unnest($1::text[], $2::int[]) AS n(stream, first_version) JOIN {facts} AS f"
+            " ON f.stream=n.stream AND f.first_version<n.first_version AND f.last_version=n.first_version-1"
         )
         self.claim = (
             f"INSERT INTO {claims} (message_id, at) SELECT unnest($1::text[]), $2"

@@ -36,7 +36,7 @@ KINDS: dict[str, Any] = {
 TEXT_C = sa.Text(collation="C")
 RECORDS_PER_STEP = 1000
 RECORD_BYTES_INLINE = 4000
-"""Up to this size a record stands in its row and is not compressed, which costs more than it saves."""
+"""Up to this size a record stands in its row. It is not compressed: that costs more than it saves."""
 HOT = {"fillfactor": "80", "autovacuum_vacuum_scale_factor": "0.05"}
 QUEUE = {"autovacuum_vacuum_scale_factor": "0.0", "autovacuum_vacuum_threshold": "1000"}
 NAME_LENGTH_MAX = 63
@@ -227,6 +227,7 @@ def _tune(connection: sa.Connection, address: Address, table: str) -> None:
     name = f"{quoted(address.schema)}.{quoted(table)}"
     if table == "kit_outbox":
         options = QUEUE
+        connection.execute(sa.text(f"ALTER TABLE {name} ALTER drafts SET STORAGE EXTERNAL"))
     elif table.startswith("kit_"):
         return
     else:

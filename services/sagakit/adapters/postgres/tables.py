@@ -52,15 +52,14 @@ class RowFormat(Generic[R]):
             for place, kind in enumerate([TEXT, *(self.types[name] for name in self.columns), "text"], 1)
         )
         source = f"unnest({arrays}) AS n({names})"
-        inserted = f"INSERT INTO {self.name} AS t ({names}, {REVISION}) SELECT {names}, 1 FROM {source}"
+        self.insert = f"INSERT INTO {self.name} AS t ({names}, {REVISION}) SELECT {names}, 1 FROM {source}"
         changes = ", ".join(f"{name}=n.{name}" for name in [*columns, DOC])
         over = ", ".join(f"{name}=excluded.{name}" for name in [*columns, DOC])
         last = len(columns) + 3
         self.load = f"SELECT {key}, {REVISION}, {DOC} FROM {self.name} WHERE {key}=ANY($1::text[])"
         self.load_locked = f"{self.load} ORDER BY {key} FOR UPDATE"
-        self.insert = f"{inserted} ON CONFLICT ({key}) DO NOTHING"
         self.upsert = (
-            f"{inserted} ON CONFLICT ({key}) DO UPDATE SET {over}, {REVISION}=t.{REVISION}+1"
+            f"{self.insert} ON CONFLICT ({key}) DO UPDATE SET {over}, {REVISION}=t.{REVISION}+1"
             f" RETURNING t.{key}, t.{REVISION}"
         )
         self.update = (

@@ -29,7 +29,10 @@ Place = tuple[str, str, int]
 
 
 class _Append(NamedTuple):
-    """Facts of one stream to be written; `follows` tells that its predecessor is believed to be there."""
+    """Facts of one stream to be written; `follows` tells that nothing is known of its predecessor.
+
+    A predecessor that is known stays, for facts are only added: then it is enough that nobody else has the same place.
+    """
 
     stream: str
     first: int
@@ -146,17 +149,20 @@ class PostgresTransaction(PostgresReader):
 
     async def append(self, stream: str, facts: Sequence[msgspec.Raw], expected: int, at: datetime) -> None:
         version = self._versions.get(stream)
+        follows = False
         if version is None:
             if not self._careful:
-                version = self._memory.streams.get(stream, expected)
+                known = self._memory.streams.get(stream)
+                version = expected if known is None else known
+                follows = known is None and expected > 0
                 self.believed = True
             if version != expected:
+                follows = False
                 version = await self._connection.fetchval(self._kit.version_of, stream) or 0
         if version != expected:
             raise StreamMovedError(f"{stream}: expected version {expected}, found {version}")
         if not facts:
             return
-        follows = expected > 0 and stream not in self._versions
         self._versions[stream] = last = expected + len(facts)
         body = f"[{','.join([bytes(fact).decode() for fact in facts])}]"
         self._appends.append(_Append(stream, expected + 1, last, at, body, follows))
@@ -265,8 +271,11 @@ class PostgresTransaction(PostgresReader):
         if changed:
             await self._change(form, changed)
         if new:
-            status = await self._connection.execute(form.insert, *form.arrays(new))
-            self._expect(name, _count(status), len(new))
+            try:
+                await self._connection.execute(form.insert, *form.arrays(new))
+            except asyncpg.UniqueViolationError as error:
+                self._memory.contend(name)
+                raise ConflictError(str(error)) from error
             for record in new:
                 self._met(form, form.key_of(record), 1)
         if blind:
@@ -299,11 +308,23 @@ class PostgresTransaction(PostgresReader):
         self._wrote = True
         appends, self._appends = self._appends, []
         appends.sort(key=lambda its: (its.stream, its.first))
-        columns = [list(column) for column in zip(*appends, strict=True)]
-        if _count(await self._connection.execute(self._kit.append_facts, *columns)) != len(appends):
-            for stream in {its.stream for its in appends}:
-                self._memory.streams.pop(stream, None)
-            raise ConflictError("a stream has moved")
+        rows = [its[:-1] for its in appends]
+        try:
+            await self._connection.execute(
+                self._kit.append_facts, *(list(column) for column in zip(*rows, strict=True))
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise self._moved(appends, str(error)) from error
+        unsure = [(its.stream, its.first) for its in appends if its.follows]
+        if unsure:
+            columns = [list(column) for column in zip(*unsure, strict=True)]
+            if await self._connection.fetchval(self._kit.predecessors, *columns) != len(unsure):
+                raise self._moved(appends, "its predecessor is not there")
+
+    def _moved(self, appends: Iterable[_Append], why: str) -> ConflictError:
+        for stream in {its.stream for its in appends}:
+            self._memory.streams.pop(stream, None)
+        return ConflictError(f"a stream has moved: {why}")
 
     async def _write_progress(self) -> None:
         moves, self._moves = sorted(self._moves.items()), {}
