@@ -28,8 +28,6 @@ class Topic:
     compacted: bool = False
 
 
-
-
 def topics_of(service: str) -> tuple[Topic, ...]:
     """Return the topics that a service has for itself: what it is told to do, and what it could not handle."""
     return (Topic(commands_topic(service), WEEK_SECONDS), Topic(dead_letter_topic(service), WEEK_SECONDS))

@@ -16,6 +16,11 @@ async def refusal(settings: KafkaSettings) -> str:
     return str(caught.value)
 
 
+def test_a_password_is_shown_nowhere() -> None:
+    settings = KafkaSettings(security_protocol="SASL_SSL", sasl_username="order", sasl_password="open sesame")
+    assert "sesame" not in repr(settings) + str(settings)
+
+
 async def test_a_certificate_that_is_missing_is_named() -> None:
     settings = KafkaSettings(security_protocol="SSL", ca_file="missing.pem")
     assert await refusal(settings) == "SAGAPLANE_KAFKA_CA_FILE=missing.pem: no such file or directory"

@@ -1,0 +1,191 @@
+"""Connections to brokers, and what is wrong when there is none: one line that names the setting to look at."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
+
+from sagakit.adapters.kafka.settings import KafkaSettings
+from sagakit.ports import LogUnavailableError
+
+CONNECT_SECONDS = 8.0
+REQUEST_SECONDS = 10.0
+FAREWELL_SECONDS = 0.2
+STOP_SECONDS = 2.0
+
+SERVERS = "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS"
+PROTOCOL = "SAGAPLANE_KAFKA_SECURITY_PROTOCOL"
+MECHANISM = "SAGAPLANE_KAFKA_SASL_MECHANISM"
+USERNAME = "SAGAPLANE_KAFKA_SASL_USERNAME"
+PASSWORD = "SAGAPLANE_KAFKA_SASL_PASSWORD"  # noqa: S105 - the name of the variable
+CA_FILE = "SAGAPLANE_KAFKA_CA_FILE"
+CERT_FILE = "SAGAPLANE_KAFKA_CERT_FILE"
+KEY_FILE = "SAGAPLANE_KAFKA_KEY_FILE"
+SESSION = "SAGAPLANE_KAFKA_SESSION_SECONDS"
+
+
+class WrongSettingsError(Exception):
+    """A setting for Kafka cannot be right. The text names it; correct the environment and start again."""
+
+
+def new_client(settings: KafkaSettings, name: str, request_seconds: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401
+    """Return a client that is not connected yet; aiokafka's client, which has no types."""
+    return AIOKafkaClient(
+        client_id=f"sagaplane-{name}", request_timeout_ms=round(request_seconds * 1000), **_security(settings)
+    )
+
+
+async def start(client: Any, settings: KafkaSettings) -> None:  # noqa: ANN401
+    """Connect the client.
+
+    Raises:
+        LogUnavailableError: when no broker answers.
+    """
+    try:
+        await client.bootstrap()
+    except errors.KafkaError as error:
+        raise LogUnavailableError(f"{settings.bootstrap_servers}: no broker answers ({SERVERS})") from error
+
+
+async def stop(client: Any) -> None:  # noqa: ANN401
+    """Close the client, also when a broker hangs."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.close()
+
+
+@asynccontextmanager
+async def probe(settings: KafkaSettings) -> AsyncIterator[Any]:
+    """Offer one connection to the first broker that answers.
+
+    Raises:
+        WrongSettingsError: when a file cannot be read, or settings contradict each other.
+        LogUnavailableError: when no broker lets us in; the text says what the last of them said.
+    """
+    security = _security(settings)
+    hosts = collect_hosts(security.pop("bootstrap_servers"))
+    refusal = f"{SERVERS} names no broker"
+    for host, port, _ in hosts:
+        connection = AIOKafkaConnection(
+            host, port, client_id="sagaplane-probe", request_timeout_ms=CONNECT_SECONDS * 1000, **security
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS / len(hosts)):
+                await connection.connect()
+        except (OSError, errors.KafkaError, TimeoutError) as error:
+            refusal = f"{host}:{port}: {_explained(error, settings)}"
+            await _closed(connection)
+            continue
+        try:
+            yield connection
+        finally:
+            await _closed(connection)
+        return
+    raise LogUnavailableError(refusal)
+
+
+async def _closed(connection: Any) -> None:  # noqa: ANN401
+    """Close the connection, and give its last words a moment."""
+    farewell = connection.close()
+    if farewell is not None:
+        await asyncio.wait([farewell], timeout=FAREWELL_SECONDS)
+
+
+def context_of(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """Return whom we trust and who we are in TLS; nothing without TLS.
+
+    Raises:
+        WrongSettingsError: when a file is missing, is not readable or is not what it should be.
+    """
+    if not settings.encrypted:
+        for name, value in ((CA_FILE, settings.ca_file), (CERT_FILE, settings.cert_file)):
+            if value:
+                raise WrongSettingsError(f"{name} is set, but {PROTOCOL}={settings.security_protocol} encrypts nothing")
+        return None
+    if bool(settings.cert_file) != bool(settings.key_file):
+        raise WrongSettingsError(f"{CERT_FILE} and {KEY_FILE} belong together: set both or none")
+    for name, value in ((CA_FILE, settings.ca_file), (CERT_FILE, settings.cert_file), (KEY_FILE, settings.key_file)):
+        _check_readable(name, value)
+    context = ssl.create_default_context()
+    if settings.ca_file:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(settings.ca_file)
+        except ssl.SSLError:
+            raise WrongSettingsError(f"{CA_FILE}={settings.ca_file} holds no certificate in PEM form") from None
+    if settings.cert_file:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        except ssl.SSLError:
+            raise WrongSettingsError(
+                f"{CERT_FILE}={settings.cert_file} and {KEY_FILE}={settings.key_file} are no certificate and its key"
+            ) from None
+    return context
+
+
+def said(error: BaseException) -> str:
+    """Return what a broker's error means, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, errors.NodeNotReadyError):
+        return "a broker cannot be reached"
+    if isinstance(error, errors.BrokerResponseError) and type(error).description:
+        first, _, _ = type(error).description.partition(". ")
+        return f"{type(error).__name__.removesuffix('Error')}: {first.rstrip('.')}"
+    return str(error) or type(error).__name__
+
+
+def _security(settings: KafkaSettings) -> dict[str, Any]:
+    if settings.security_protocol.startswith("SASL") and not (settings.sasl_username and settings.sasl_password):
+        raise WrongSettingsError(f"{PROTOCOL}={settings.security_protocol} needs {USERNAME} and {PASSWORD}")
+    return {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+        "ssl_context": context_of(settings),
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username or None,
+        "sasl_plain_password": settings.sasl_password or None,
+    }
+
+
+def _check_readable(name: str, value: str) -> None:
+    if not value:
+        return
+    try:
+        with Path(value).open("rb"):
+            pass
+    except OSError as error:
+        raise WrongSettingsError(f"{name}={value}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def _explained(error: BaseException, settings: KafkaSettings) -> str:
+    """Return what the failed connection means, and which setting to look at."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted ({error.verify_message}); look at {CA_FILE}"
+        case ssl.SSLError() if "CERTIFICATE_REQUIRED" in str(error):
+            return f"it asks for a client certificate; set {CERT_FILE} and {KEY_FILE}"
+        case ssl.SSLError():
+            return f"it does not speak TLS here, or refuses ours ({error.reason}); look at {PROTOCOL}"
+        case errors.UnsupportedSaslMechanismError():
+            return f"it does not know {MECHANISM}={settings.sasl_mechanism}"
+        case errors.AuthenticationFailedError() | errors.SaslAuthenticationFailed():
+            return f"it refuses user {settings.sasl_username!r}; look at {USERNAME} and {PASSWORD}"
+        case TimeoutError():
+            return f"no answer in {CONNECT_SECONDS:g} s; look at {SERVERS}, and at firewalls"
+        case ConnectionRefusedError():
+            return f"nobody listens there; look at {SERVERS}, and whether the broker runs"
+        case errors.KafkaConnectionError():
+            return f"it closes the connection at once; look at {PROTOCOL}" + (
+                f", {CERT_FILE} and {KEY_FILE}" if settings.encrypted else ""
+            )
+        case OSError():
+            return f"{(error.strerror or str(error)).lower()}; look at {SERVERS}"
+        case _:
+            return said(error)

@@ -1,0 +1,86 @@
+"""Three brokers, of which one dies: what was published stays, in order, and everybody goes on."""
+
+import asyncio
+from collections import defaultdict
+from uuid import uuid4
+
+import pytest
+from tests.real.kafka import Cluster
+
+from sagakit.adapters.kafka import KafkaLog, KafkaSettings
+from sagakit.adapters.kafka.specs import TopicSpec
+from sagakit.adapters.kafka.topics import apply
+from sagakit.ports import LogUnavailableError, Membership, Record
+from sagakit.testing.contracts.things import draft
+from sagakit.testing.contracts.world import beginnings, texts
+
+pytestmark = pytest.mark.real
+
+PARTITIONS = 6
+KEYS = 20
+TOTAL = 3000
+SECONDS_MAX = 120.0
+
+
+@pytest.mark.parametrize("end", ["kill", "pause"])
+async def test_a_broker_that_dies_or_hangs_takes_nothing_with_it(kafka_cluster: Cluster, end: str) -> None:
+    settings = KafkaSettings(
+        bootstrap_servers=kafka_cluster.bootstrap_servers,
+        topic_prefix=f"t{uuid4().hex[:8]}-",
+        session_seconds=6.0,
+    )
+    await apply(settings, [TopicSpec.of("t", PARTITIONS, 3)])
+    log = await KafkaLog.open(settings, ["t"])
+    member = await log.join("g", "a", ["t"])
+    found: list[Record] = []
+    published, positions = 0, beginnings(log, "t")
+
+    async def relay() -> None:
+        nonlocal published
+        while published < TOTAL:
+            try:
+                await log.publish([draft("t", f"k{n % KEYS}", str(n)) for n in range(published, published + 50)])
+            except LogUnavailableError:
+                continue
+            published += 50
+
+    async def consume() -> None:
+        while len({*texts(found)}) < TOTAL:
+            try:
+                await member.assignment()
+                records = await log.fetch(positions, 500)
+            except LogUnavailableError:
+                records = []
+            found.extend(records)
+            for record in records:
+                assert positions[record.topic, record.partition] == record.offset
+                positions[record.topic, record.partition] += 1
+            if not records:
+                await log.wait(0.2)
+
+    async def die() -> None:
+        while published < TOTAL // 3:
+            await log.wait(0.01)
+        await asyncio.to_thread(getattr(kafka_cluster.leader(f"{settings.topic_prefix}t", 0), end))
+
+    async with asyncio.timeout(SECONDS_MAX), asyncio.TaskGroup() as tasks:
+        for work in (relay(), consume(), die()):
+            tasks.create_task(work)
+    said: dict[str | None, list[int]] = defaultdict(list)
+    for record in found:
+        (text,) = texts([record])
+        if int(text) not in said[record.key]:
+            said[record.key].append(int(text))
+    assert all(numbers == sorted(numbers) for numbers in said.values())
+    assert sum(map(len, said.values())) == TOTAL
+    async with asyncio.timeout(SECONDS_MAX):
+        while await _assigned(member) != frozenset(range(PARTITIONS)):
+            await log.wait(0.1)
+    await log.close()
+
+
+async def _assigned(member: Membership) -> frozenset[int]:
+    try:
+        return await member.assignment()
+    except LogUnavailableError:
+        return frozenset()
