@@ -9,29 +9,40 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
+import inventory_service.wiring as inventory
+from onebox.bench import real_limits
 from onebox.bench.limits import machine
-from onebox.bench.load import Load, percentile
+from onebox.bench.load import BATCH, PRODUCTS, Load, LoadError, chunks, percentile
 from onebox.bench.processes import profile_by_room
 from onebox.bench.scenarios import ALL_REFUSED, ALL_SUCCEED, DEMO, QUIET, Lines
 from onebox.bench.servers import Servers, process_cpu, servers
 from onebox.box import Box
-from onebox.layout import Layout
+from onebox.layout import SERVICES, Layout
 from onebox.wiring import ALL_TOPICS
 from order_service.desk import ORDERS
 from order_service.wiring import TABLES
-from sagakit.adapters.kafka import KafkaSettings
+from sagakit.adapters.kafka import KafkaLog, KafkaSettings
 from sagakit.adapters.kafka import topics as kafka
 from sagakit.adapters.postgres import Address, PostgresStore
 from sagakit.adapters.postgres.migration import migrate
-from sagakit.ports import Query
+from sagakit.core.contracts import encode_data
+from sagakit.core.messages import Message, message_id, name_based_id
+from sagakit.ports import Draft, Query, Store
+from sagakit.runtime.wire import draft
+from shop_contracts.catalogue import SHOP
+from shop_contracts.messages import Item, OrderCreated, PaymentCompleted
+from shop_contracts.order_saga import ORDER, ORDER_SAGA, PAYMENT
 
 OFFSET = 21_000
 IN_FLIGHT_MAX = 6_000
@@ -52,25 +63,16 @@ class RealBench:
     run: int = 0
 
     @asynccontextmanager
-    async def running(self, rates: dict[str, str]) -> AsyncIterator[tuple[Box, Load]]:
-        """Run all services over empty databases and topics, with full shelves."""
+    async def running(
+        self, rates: dict[str, str], without: frozenset[str] = frozenset()
+    ) -> AsyncIterator[tuple[Box, Load]]:
+        """Run the services over empty databases and topics, with full shelves."""
         self.run += 1
-        prefix = f"b{self.run}"
-        url = self.servers.database_url(prefix)
-        await self.servers.fresh(prefix)
-        await prepare(url, self.servers.brokers, f"{prefix}.", self.partitions)
-        layout = Layout(OFFSET, self.without)
-        environment = {
-            **QUIET,
-            **rates,
-            "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS": self.servers.brokers,
-            "SAGAPLANE_KAFKA_TOPIC_PREFIX": f"{prefix}.",
-            "SAGAPLANE_DATABASE_URL": url,
-            "SAGAPLANE_INSTANCE": "0",
-        }
-        async with Box(self.directory, self.processes, environment, layout) as box:
-            store = PostgresStore(Address(url.replace("{service}", "order"), "order"), TABLES)
-            load = Load(layout.url("order"), layout.url("inventory"), store, self.seed)
+        await self.servers.fresh(self.prefix)
+        await prepare(self.database_url, self.kafka(), self.partitions)
+        async with self.again(rates, without) as box:
+            store = PostgresStore(self.address("order"), TABLES)
+            load = Load(box.layout.url("order"), box.layout.url("inventory"), store, self.seed)
             try:
                 await load.stock()
                 yield box, load
@@ -78,8 +80,40 @@ class RealBench:
                 await load.client.aclose()
                 await store.close()
 
+    @asynccontextmanager
+    async def again(self, rates: dict[str, str], without: frozenset[str] = frozenset()) -> AsyncIterator[Box]:
+        """Run the services over the databases and topics of the run before."""
+        environment = {
+            **QUIET,
+            **rates,
+            "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS": self.servers.brokers,
+            "SAGAPLANE_KAFKA_TOPIC_PREFIX": f"{self.prefix}.",
+            "SAGAPLANE_DATABASE_URL": self.database_url,
+            "SAGAPLANE_INSTANCE": "0",
+        }
+        async with Box(self.directory, self.processes, environment, Layout(OFFSET, self.without | without)) as box:
+            yield box
 
-async def prepare(url: str, brokers: str, prefix: str, partitions: int) -> None:
+    @property
+    def prefix(self) -> str:
+        """What the databases and topics of this run begin with."""
+        return f"b{self.run}"
+
+    @property
+    def database_url(self) -> str:
+        """The databases of this run."""
+        return self.servers.database_url(self.prefix)
+
+    def address(self, service: str) -> Address:
+        """Return the database of a service."""
+        return Address(self.database_url.replace("{service}", service), service)
+
+    def kafka(self) -> KafkaSettings:
+        """Return how the log of this run is reached."""
+        return KafkaSettings(bootstrap_servers=self.servers.brokers, topic_prefix=f"{self.prefix}.")
+
+
+async def prepare(url: str, settings: KafkaSettings, partitions: int) -> None:
     """Make all topics and schemas."""
     from importlib import import_module
 
@@ -87,7 +121,7 @@ async def prepare(url: str, brokers: str, prefix: str, partitions: int) -> None:
         kafka.TopicSpec.of(t.name, partitions, 1, keep_seconds=t.keep_seconds, compacted=t.compacted)
         for t in ALL_TOPICS
     ]
-    await kafka.apply(KafkaSettings(bootstrap_servers=brokers, topic_prefix=prefix), specs)
+    await kafka.apply(settings, specs)
     for name in ("order", "payment", "inventory", "shipping", "notification", "analytics"):
         for schema, tables in import_module(f"{name}_service.wiring").STORES.items():
             await migrate(Address(url.replace("{service}", name), schema), tables)
@@ -112,6 +146,25 @@ async def throughput(bench: RealBench, rates: dict[str, str], name: str, wanted:
         (f"CPU seconds per 1,000 sagas, {name}", f"{sum(each.values()):.2f}", "3.6: the fastest other engine"),
         *((f"  {its}", f"{value:.2f}", "") for its, value in each.items()),
         *((f"CPU by room, {name}", f"{share:4.0%} {room}", "") for room, share in rooms),
+    ]
+
+
+async def limits(bench: RealBench) -> list[tuple[str, str]]:
+    """Measure what the servers allow to their plain libraries."""
+    await bench.servers.fresh("limits")
+    url = bench.servers.database_url("limits").replace("{service}", "order")
+    brokers = bench.servers.brokers
+    await kafka.apply(
+        KafkaSettings(bootstrap_servers=brokers), [kafka.TopicSpec.of(real_limits.TOPIC, bench.partitions, 1)]
+    )
+    one, many = [await real_limits.commits(url, rows) for rows in (1, real_limits.ROWS)]
+    produced = await real_limits.produce(brokers, bench.partitions)
+    consumed = await real_limits.consume(brokers)
+    return [
+        ("asyncpg, commits of one row", f"{one:,.0f}/s"),
+        (f"asyncpg, commits of {real_limits.ROWS} rows", f"{many:,.0f}/s, {many * real_limits.ROWS:,.0f} rows/s"),
+        ("aiokafka, records produced", f"{produced:,.0f}/s"),
+        ("aiokafka, records consumed", f"{consumed:,.0f}/s"),
     ]
 
 
@@ -143,11 +196,110 @@ async def latency(bench: RealBench, per_second: int = 800, seconds: int = 20) ->
     ]
 
 
+async def participant(bench: RealBench) -> Lines:
+    """Let the inventory alone catch up with orders that are placed and paid: two messages, one reservation each."""
+    others = frozenset(SERVICES) - {"inventory"}
+    async with bench.running(ALL_SUCCEED, others):  # the shelves are filled
+        pass
+    count = bench.orders // 2
+    log = await KafkaLog.open(bench.kafka(), [ORDER.events_topic, PAYMENT.events_topic])
+    for numbers in chunks(0, count, BATCH):
+        await log.publish([each for number in numbers for each in paid(bench.seed, number)])
+    await log.close()
+    store = PostgresStore(bench.address("inventory"), inventory.TABLES)
+    async with bench.again(ALL_SUCCEED, others) as box:
+        first, began, before = await _handled(store), time.perf_counter(), await used(bench, box)
+        while (now := await _handled(store)) < 2 * count:
+            if not first and now:
+                first, began, before = now, time.perf_counter(), await used(bench, box)
+            await asyncio.sleep(0.02)
+        seconds, after = time.perf_counter() - began, await used(bench, box)
+    await store.close()
+    each = ", ".join(f"{its} {(after[its] - before[its]) / (2 * count - first) * 1e6:.0f} µs" for its in after)
+    return [
+        ("messages/s, one participant (inventory)", f"{(2 * count - first) / seconds:,.0f}", "10,000"),
+        ("  CPU for each of them", each, ""),
+    ]
+
+
+async def _handled(store: Store) -> int:
+    """Return how many records of its topics the inventory has handled."""
+    return sum((await store.view(lambda reader: reader.progress("inventory"))).values())
+
+
+def paid(seed: int, number: int) -> list[Draft]:
+    """Return an order that was placed and the payment of it, as messages."""
+    order_id, now = name_based_id("bench", str(seed), str(number)), datetime.now(UTC)
+    item = Item(product_id=PRODUCTS[number % len(PRODUCTS)], quantity=1, price=Decimal("9.99"))
+    created = OrderCreated(order_id=order_id, user_id="user", items=[item], total=item.price, currency="USD")
+    payment = name_based_id(order_id, "payment")
+    captured = PaymentCompleted(order_id=order_id, payment_id=payment, amount=item.price, transaction_id=payment)
+    cause = message_id(order_id, "order", "OrderCreated")
+    said = (
+        (ORDER, "order", created, "", cause),
+        (PAYMENT, "payment", captured, cause, message_id(order_id, "payment", "PaymentCompleted")),
+    )
+    return [
+        draft(
+            who.events_topic,
+            Message(
+                id=own,
+                type=type(data).__name__,
+                source=source,
+                time=now,
+                saga_id=order_id,
+                correlation_id=order_id,
+                causation_id=caused_by,
+                definition=ORDER_SAGA.ref,
+                data_version=SHOP.version_of(type(data).__name__),
+                deadline=now + timedelta(hours=1),
+                data=encode_data(data),
+            ),
+        )
+        for who, source, data, caused_by, own in said
+    ]
+
+
+async def restart(bench: RealBench) -> Lines:
+    """End a service by SIGKILL under load and start it again at once, until an order placed afterwards has ended."""
+    lines: Lines = []
+    async with bench.running(ALL_SUCCEED) as (box, load):
+        for name in ("order", "payment", "inventory", "shipping"):
+            steady = asyncio.create_task(trickle(load))
+            await asyncio.sleep(2)
+            killed, began = datetime.now(UTC), time.perf_counter()
+            await box.kill_and_start(name)
+            while not await _ended_since(load, killed):  # noqa: ASYNC110 - the services do not tell us
+                await asyncio.sleep(0.05)
+            took = f"{time.perf_counter() - began:.1f} s"
+            lines.append((f"SIGKILL of {name} to the end of an order placed after", took, "10 s"))
+            steady.cancel()
+            await asyncio.gather(steady, return_exceptions=True)
+        await load.until_all_ended()
+    return lines
+
+
+async def _ended_since(load: Load, moment: datetime) -> bool:
+    """Tell whether an order that was placed after this moment is confirmed."""
+    query = Query(where={"status": "confirmed"}, by="created_at", at_least=moment, limit=1)
+    return bool(await load.orders.view(lambda reader: reader.select(ORDERS, query)))
+
+
+async def trickle(load: Load) -> None:
+    """Place some orders again and again, whether the service is there or not."""
+    while True:
+        with suppress(httpx.HTTPError, LoadError):
+            await load.batch(range(load.placed, load.placed + 5))
+        await asyncio.sleep(0.05)
+
+
 SCENARIOS: dict[str, Callable[[RealBench], Awaitable[Lines]]] = {
     "mix": lambda bench: throughput(bench, DEMO, "demo mix", "1,600"),
     "succeed": lambda bench: throughput(bench, ALL_SUCCEED, "all succeed", "1,600"),
     "compensation": lambda bench: throughput(bench, ALL_REFUSED, "all refused by shipping", "800"),
     "latency": latency,
+    "participant": participant,
+    "restart": restart,
 }
 
 
@@ -181,7 +333,12 @@ async def _run(chosen: argparse.Namespace) -> None:
                 frozenset(chosen.without),
             )
             facts = Table("", "", title="The machine and its limits", title_justify="left", show_header=False)
-            for name, value in [*machine()[:3], ("durability", await its.facts()), ("seed", str(seed))]:
+            for name, value in [
+                *machine()[:3],
+                ("durability", await its.facts()),
+                *await limits(bench),
+                ("seed", str(seed)),
+            ]:
                 facts.add_row(name, value)
             console.print(facts)
             table = Table("figure", "measured", "asked for", title=f"{bench.processes} processes", title_justify="left")
