@@ -83,7 +83,7 @@ class Follower:
 
 def follow(its: Surroundings, number: int) -> Follower:
     """Open a version, to go on where it stands."""
-    store, log = its.stores.open(number), AlignedLog(its.log)
+    store, log = its.stores.open(number), AlignedLog(its.log.for_reader())
     consumer = ProjectionConsumer(
         service=SERVICE,
         group=group_of(number),
@@ -117,6 +117,10 @@ class Live:
     def ready(self) -> bool:
         """True once partitions were assigned."""
         return self.follower is not None and self.follower.consumer.ready
+
+    async def wait(self, seconds: float) -> None:
+        """Return when the version that answers may have something to read, or after that time."""
+        await (self.follower.log if self.follower else self._its.log).wait(seconds)
 
     @property
     def version(self) -> int:

@@ -22,6 +22,8 @@ TABLES = (VERSIONS, PROFILES, HIGH_VALUES, *KIT_TABLES)
 """The tables of the catalogue, which outlives every version of the views."""
 STORES = {"analytics": TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {GROUP: Desk.topics}
+"""The topics that each consumer group of the catalogue listens to, by its name; a version has one in its own store."""
 SETTINGS = AnalyticsSettings
 BUILDER_WAIT_SECONDS = 0.5
 IDLENESS_WAIT_SECONDS = 1.0
@@ -39,7 +41,7 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
     service.hear_unhurried(Desk(settings.thresholds(), profiles), GROUP, settings.gather_seconds)
-    service.attend(live, service.pause(settings.gather_seconds))
+    service.attend(live, service.pause(settings.gather_seconds, live.wait))
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)
     service.add(Idleness(its, live, settings.idle_seconds), Bell(IDLENESS_WAIT_SECONDS))
     if settings.report_seconds:

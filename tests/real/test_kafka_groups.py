@@ -130,7 +130,7 @@ async def test_a_service_that_hangs_loses_its_partitions_and_comes_back(world: K
         heir = await heir_log.join("g", "b", TOPICS)
         while not stop.is_set():
             heard.append(await heir.assignment())
-            await asyncio.sleep(0.02)
+            await heir_log.wait(0.02)
         await heir.leave()
         await heir_log.close()
 
@@ -179,7 +179,7 @@ async def test_nothing_is_lost_while_members_come_and_go_under_load(world: Kafka
         await member.leave()
 
     async with asyncio.timeout(2 * SECONDS_MAX), asyncio.TaskGroup() as tasks:
-        tasks.create_task(publish())
+        publishing = tasks.create_task(publish())
         leaving = {name: asyncio.Event() for name in "abcdef"}
         serving = [tasks.create_task(serve("a", leaving["a"])), tasks.create_task(serve("b", leaving["b"]))]
         for name, leaver in (("c", "a"), ("d", "b"), ("e", "c"), ("f", "d")):
@@ -188,6 +188,7 @@ async def test_nothing_is_lost_while_members_come_and_go_under_load(world: Kafka
             await world.pass_by(world.lease_seconds / 4)
             leaving[leaver].set()
         over.set()
+        await publishing
         while len(seen) < published:
             await world.pass_by(0.02)
         for leave in leaving.values():

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.hosting.settings import KAFKA, PlatformSettings, refuse_unknown
-from sagakit.ports import Clock, Log, Store, Table
+from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown
+from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Table
 from sagakit.runtime.clock import SystemClock
-from sagakit.runtime.settings import read
+from sagakit.runtime.settings import SettingsError, read
 
 
 class Closing(Protocol):
@@ -63,11 +63,16 @@ class Adapters:
             file = SqliteStore(self.settings.file(name), tables)
             self._stack.push_async_callback(file.close)
             return file
-        from sagakit.adapters.postgres import Address, PostgresStore
+        from sagakit.adapters.postgres import Address, PostgresStore, WrongDatabaseError
 
         store = PostgresStore(Address(self.settings.database_of(service), name), tables)
         self._stack.push_async_callback(store.close)
-        await store.check()
+        try:
+            await store.check()
+        except WrongDatabaseError:
+            raise
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(f"{error}; look at {DATABASE}, and whether the server runs") from error
         return store
 
     def closing(self, opened: C) -> C:
@@ -104,15 +109,18 @@ async def open_log(settings: PlatformSettings, environment: Mapping[str, str], t
     """Open the log alone.
 
     Raises:
-        SettingsError: when a variable means nothing.
+        SettingsError: when a variable means nothing, or contradicts another.
         LogUnavailableError: when the brokers cannot be reached, or topics are missing.
         WrongFileError: when the file belongs to something else.
     """
     if not environment.get(KAFKA):
         return SqliteLog(settings.file("log"), settings.partitions)
-    from sagakit.adapters.kafka import KafkaLog, KafkaSettings
+    from sagakit.adapters.kafka import KafkaLog, KafkaSettings, WrongSettingsError
 
-    return await KafkaLog.open(read(KafkaSettings, environment), topics)
+    try:
+        return await KafkaLog.open(read(KafkaSettings, environment), topics)
+    except WrongSettingsError as error:
+        raise SettingsError(str(error)) from error
 
 
 def named(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -73,8 +73,9 @@ async def serve(
 def quiet_libraries() -> None:
     """Log our own lines, and of others what is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for library in ("uvicorn", "aiokafka", "httpx", "alembic", "kafka"):
+    for library in ("uvicorn", "httpx", "alembic"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong there, the log says in a sentence
 
 
 def tune() -> None:

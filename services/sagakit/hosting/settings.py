@@ -64,11 +64,13 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
         return self.database_url.replace(SERVICE, service)
 
     def checked(self) -> "PlatformSettings":
-        """Return these settings, once the address means something.
+        """Return these settings, once the addresses mean something.
 
         Raises:
-            SettingsError: when it does not.
+            SettingsError: when one does not.
         """
+        if self.kafka and not all(map(_is_address, self.kafka.split(","))):
+            raise SettingsError(f"{KAFKA}={self.kafka}: expected host:port, and commas between several")
         if self.database_url:
             parts = urlsplit(self.database_of("x"))
             if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.path.strip("/"):
@@ -90,3 +92,12 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
             meant = difflib.get_close_matches(name, known, 1)
             rule = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
             raise SettingsError(f"{name}: there is no such setting; {rule}")
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether this may be a host, with or without a port."""
+    try:
+        parts = urlsplit(f"//{text.strip()}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

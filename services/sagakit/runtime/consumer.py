@@ -23,6 +23,7 @@ from sagakit.ports import (
     FencedError,
     Log,
     Membership,
+    OffsetOutOfRangeError,
     Record,
     Store,
     StoreUnavailableError,
@@ -135,10 +136,14 @@ class Consumer:
 
     async def step(self) -> bool:
         """Handle one batch; tell whether there was anything."""
-        await self._assign()
-        if not self._positions:
-            return False
-        records = await self._fetch(self._batch_records_max)
+        try:
+            await self._assign()
+            if not self._positions:
+                return False
+            records = await self._fetch(self._batch_records_max)
+        except (OffsetOutOfRangeError, TopicRecreatedError):
+            self._forget()
+            raise
         self.behind = self._is_behind(records)
         if not records:
             return False
@@ -147,12 +152,20 @@ class Consumer:
         except FencedError:
             self.counts["fenced"] += 1
             log_lines.warning("%s was fenced: another instance owns the partition now", self.name)
-            self._positions = {}
-            self._assigned = frozenset()
+            self._forget()
         return True
 
     def _is_behind(self, records: Sequence[Record]) -> bool:
         return len(records) >= self._batch_records_max
+
+    def _forget(self) -> None:
+        """Take partitions and offsets up anew with the next step: a rival or a repair has moved them, or is to."""
+        self._positions = {}
+        self._assigned = frozenset()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when there may be something to handle, or after that time."""
+        await self._log.wait(seconds)
 
     async def close(self) -> None:
         """Give the partitions to others at once."""

@@ -115,12 +115,13 @@ class Service:
         The bells in `then` are rung after each commit; the topics in `first` are read before the others.
         """
         consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first)
-        self.attend(consumer, lambda: self.log.wait(LOG_WAIT_SECONDS))
+        self.attend(consumer, lambda: consumer.wait(LOG_WAIT_SECONDS))
         return consumer
 
     def hear_unhurried(self, handler: Handler, group: str, pause_seconds: float) -> None:
         """Consume what has gathered in each pause: for whom a message may wait, and a transaction is dear."""
-        self.attend(Unhurried(self.consumer(handler, group)), self.pause(pause_seconds))
+        consumer = self.consumer(handler, group)
+        self.attend(Unhurried(consumer), self.pause(pause_seconds, consumer.wait))
 
     def consumer(self, handler: Handler, group: str | None = None, first: frozenset[str] = frozenset()) -> Consumer:
         """Return a consumer of this service that nobody runs yet."""
@@ -136,14 +137,14 @@ class Service:
             first=first,
         )
 
-    def pause(self, seconds: float) -> Callable[[], Awaitable[None]]:
-        """Return how an unhurried reader waits: for so long, and then until there is something to read."""
+    def pause(self, seconds: float, wait: Callable[[float], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return how an unhurried reader waits: for so long, and then as `wait` does for something to read."""
         bell = Bell(seconds)
         self._bells.append(bell)
 
         async def idle() -> None:
             await bell.wait()
-            await self.log.wait(LOG_WAIT_SECONDS)
+            await wait(LOG_WAIT_SECONDS)
 
         return idle
 
