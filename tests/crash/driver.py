@@ -1,20 +1,17 @@
-"""One process of the whole shop over SQLite files, with a clock in a hurry: it places orders and works until all ends.
+"""One process of the whole shop, with a clock in a hurry: it places orders and works until all ends.
 
-It is started anew after each SIGKILL, over the same files. The loops are those that the services' own wiring makes.
+It is started anew after each SIGKILL, at the same place. The loops are those that the services' own wiring makes.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count
-from pathlib import Path
 
 from msgspec.structs import replace
 from tests.crash.books import rows
+from tests.crash.place import Place, Premises
 
 import inventory_service.wiring as inventory
 import notification_service.wiring as notification
@@ -31,15 +28,14 @@ from order_service.domain import OrderLine, OrderRequest, keyed_order_id
 from order_service.intake import Intake
 from order_service.settings import OrderSettings
 from order_service.verbs import Verbs
-from payment_service.provider import BANK_TABLES
 from payment_service.settings import PaymentSettings
-from sagakit.adapters.sqlite import SqliteLog, SqliteStore
 from sagakit.core.facts import Verb
 from sagakit.core.messages import Mode
 from sagakit.ports import Record
 from sagakit.runtime.batches import BATCHES, Batch, begin
 from sagakit.runtime.consumer import Consumer
 from sagakit.runtime.failpoints import arm_from_environment
+from sagakit.runtime.housekeeping import Housekeeping
 from sagakit.runtime.http.problems import ProblemError
 from sagakit.runtime.ids import TimeOrderedIds
 from sagakit.runtime.loops import Loop
@@ -51,20 +47,10 @@ from sagakit.runtime.tracker import SAGAS
 from sagakit.runtime.wire import parse
 from shipping_service.settings import ShippingSettings
 
-SPEED = 20
-EPOCH_SECONDS = 1_750_000_000
-"""From here on the hasty clock runs; every process agrees."""
-IDLE_SECONDS = 0.002
 ON_HAND = 200
-TABLES = {
-    "order": order.TABLES,
-    "payment": payment.TABLES,
-    "bank": BANK_TABLES,
-    "inventory": inventory.TABLES,
-    "shipping": shipping.TABLES,
-    "notification": notification.TABLES,
-}
 ENDS_IN_SECONDS_MAX = 20.0
+SERVERS_END_IN_SECONDS_MAX = 90.0
+"""Several such shops may work at the same servers on a small machine."""
 ORDERS: Sequence[tuple[Mode, int, Verb | None]] = (
     (Mode.CHOREOGRAPHY, 300, None),
     (Mode.ORCHESTRATION, 300, None),
@@ -76,66 +62,32 @@ ORDERS: Sequence[tuple[Mode, int, Verb | None]] = (
 """The mode and the time limit of each order, and what is asked of it at once. The bank takes longer than one second."""
 
 
-class HastyClock:
-    """Twenty seconds in each second, across restarts; every third chance is a bad one, so that luck fails no test."""
-
-    def __init__(self) -> None:
-        self._draws = count()
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(EPOCH_SECONDS + (time.time() - EPOCH_SECONDS) * SPEED, UTC)
-
-    def chance(self) -> float:
-        return 0.9 if next(self._draws) % 3 else 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / SPEED)
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The databases and the log of a directory, open."""
-
-    clock: HastyClock
-    log: SqliteLog
-    stores: Mapping[str, SqliteStore]
-
-    @classmethod
-    def open(cls, directory: Path) -> "Files":
-        clock = HastyClock()
-        log = SqliteLog(directory / "log.db", 2, now=clock.now)
-        return cls(clock, log, {name: SqliteStore(directory / f"{name}.db", tables) for name, tables in TABLES.items()})
-
-    async def close(self) -> None:
-        for store in self.stores.values():
-            await store.close()
-        await self.log.close()
-
-
-def live(directory: str, number: int, environment: Mapping[str, str]) -> None:
-    """Be process number so-and-so over these files: until the end of every order, or of ourselves."""
+def live(place: Place, number: int, environment: Mapping[str, str]) -> None:
+    """Be process number so-and-so at this place: until the end of every order, or of ourselves."""
     os.environ.update(environment)
     arm_from_environment()
-    asyncio.run(_live(Path(directory), number))
+    asyncio.run(_live(place, number))
 
 
-async def _live(directory: Path, number: int) -> None:
-    files = Files.open(directory)
+async def _live(place: Place, number: int) -> None:
+    shop = await place.open()
     stop = asyncio.Event()
-    services = _services(files)
-    tasks = [asyncio.create_task(loop.run(stop)) for loop in _loops(services)]
-    await _stranger(files, number)
-    await _shop(files, number)
-    async with asyncio.timeout(ENDS_IN_SECONDS_MAX):
-        while not await _ended(files, services):  # noqa: ASYNC110 - nobody rings when all is done
-            await asyncio.sleep(0.01)
+    services = _services(shop)
+    tasks = [asyncio.create_task(loop.run(stop)) for loop in _loops(services, shop.idle_seconds, stop)]
+    await _stranger(shop, number)
+    await _trade(shop, number)
+    patience = ENDS_IN_SECONDS_MAX if place.is_in_files else SERVERS_END_IN_SECONDS_MAX
+    late = time.monotonic() + patience
+    while waiting := await _waiting(shop, services):
+        assert time.monotonic() < late, "; ".join(waiting)
+        await asyncio.sleep(0.01)
     stop.set()
     await asyncio.gather(*tasks)
-    await files.close()
+    await shop.close()
 
 
-def _services(files: Files) -> Sequence[Service]:
-    log, clock, stores = files.log, files.clock, files.stores
+def _services(shop: Premises) -> Sequence[Service]:
+    log, clock, stores = shop.log, shop.clock, shop.stores
     settings = PaymentSettings(success_rate=0.9, unknown_rate=0.4, latency_seconds=1.5)
     bank = payment.open_bank(settings, stores["bank"], clock)
     return [
@@ -147,23 +99,27 @@ def _services(files: Files) -> Sequence[Service]:
     ]
 
 
-def _loops(services: Sequence[Service]) -> Iterator[Loop]:
+def _loops(services: Sequence[Service], idle_seconds: float, stop: asyncio.Event) -> Iterator[Loop]:
     async def idle() -> None:
-        await asyncio.sleep(IDLE_SECONDS)
+        await asyncio.sleep(idle_seconds)
+
+    async def once() -> None:
+        await stop.wait()
 
     for service in services:
-        yield from (Loop(loop.steps, idle) for loop in service.runner.loops)
+        for loop in service.runner.loops:
+            yield Loop(loop.steps, once if isinstance(loop.steps, Housekeeping) else idle)
 
 
-async def _shop(files: Files, number: int) -> None:
+async def _trade(shop: Premises, number: int) -> None:
     """Fill the shelves when the shop is new; place orders, change minds, tidy up: all safe to do again."""
-    store = files.stores["inventory"]
+    store = shop.stores["inventory"]
     if not await store.view(lambda reader: reader.load(STOCK, ["prod-1"])):
         await store.transact(lambda transaction: transaction.save(STOCK, [Stock("prod-1", ON_HAND)]))
     tracker = order_tracker()
     desk = OrderDesk(tracker)
-    intake = Intake(desk, files.stores["order"], files.clock, TimeOrderedIds(files.clock))
-    verbs = Verbs(tracker, files.stores["order"], files.clock)
+    intake = Intake(desk, shop.stores["order"], shop.clock, TimeOrderedIds(shop.clock))
+    verbs = Verbs(tracker, shop.stores["order"], shop.clock)
     for place, (mode, timeout_seconds, verb) in enumerate(ORDERS):
         request = OrderRequest(
             user_id="ann",
@@ -175,17 +131,17 @@ async def _shop(files: Files, number: int) -> None:
         await intake.place_one(request, key, None)
         if verb is not None:
             await _ask(verbs, keyed_order_id("ann", key), verb)
-    await _sweep(files, number)
+    await _sweep(shop, number)
 
 
-async def _stranger(files: Files, number: int) -> None:
+async def _stranger(shop: Premises, number: int) -> None:
     """Leave a message of a saga that never begins in two parking lots, and let it be too late for it."""
     out = stranger("payments.events", f"stranger-{number}")
-    now = files.clock.now()
+    now = shop.clock.now()
     message = parse(Record(out.topic, 0, 0, out.key, out.headers, out.value, now))
     waiting = replace(parked(message, out.topic, message.saga_id, now), give_up_at=now)
     for name in ("order", "inventory"):
-        await files.stores[name].transact(lambda transaction: transaction.save(PARKED, [waiting]))
+        await shop.stores[name].transact(lambda transaction: transaction.save(PARKED, [waiting]))
 
 
 async def _ask(verbs: Verbs, order_id: str, verb: Verb) -> None:
@@ -195,41 +151,42 @@ async def _ask(verbs: Verbs, order_id: str, verb: Verb) -> None:
         return
 
 
-async def _sweep(files: Files, number: int) -> None:
+async def _sweep(shop: Premises, number: int) -> None:
     batch = Batch(
         batch_id=f"batch-{number}",
         verb=Verb.RETRY,
         reason="tidied up",
         actor="ops",
         rate_per_second=20,
-        created_at=files.clock.now(),
+        created_at=shop.clock.now(),
         wanted=SagaFilter(),
     )
-    await files.stores["order"].transact(lambda transaction: begin(transaction, batch, None))
+    await shop.stores["order"].transact(lambda transaction: begin(transaction, batch, None))
 
 
-async def _ended(files: Files, services: Sequence[Service]) -> bool:
-    """Tell whether nobody waits for anything: no saga, no message, no call, no job."""
-    stores = files.stores
+async def _waiting(shop: Premises, services: Sequence[Service]) -> list[str]:
+    """Say who waits for something: a saga, a message, a call, a job."""
+    stores = shop.stores
     sagas = await rows(stores["order"], SAGAS)
     jobs = await rows(stores["order"], BATCHES)
-    if any(not saga.phase.terminal for saga in sagas.values()) or any(job.next_at for job in jobs.values()):
-        return False
-    if any([await store.outbox_depth() for store in stores.values()]):
-        return False
+    found = [f"{saga.saga_id} is {saga.phase}, {saga.reason}" for saga in sagas.values() if not saga.phase.terminal]
+    found += [f"{job.batch_id} goes on at {job.next_at}" for job in jobs.values() if job.next_at]
+    if found:
+        return found
+    found += [
+        f"{depth} messages wait in {name}" for name, store in stores.items() if (depth := await store.outbox_depth())
+    ]
     for name in ("order", "inventory"):
-        if await rows(stores[name], PARKED):
-            return False
-    if any(part.due for part in (await rows(stores["payment"], PARTS)).values()):
-        return False
-    return not [gap async for gap in unread(files, services)]
+        found += [f"{key} is parked in {name}" for key in await rows(stores[name], PARKED)]
+    found += [f"{key} is due" for key, part in (await rows(stores["payment"], PARTS)).items() if part.due]
+    return found or [gap async for gap in unread(shop, services)]
 
 
-async def unread(files: Files, services: Sequence[Service]) -> AsyncIterator[str]:
+async def unread(shop: Premises, services: Sequence[Service]) -> AsyncIterator[str]:
     """Say what some consumer has not handled."""
     for consumer in (one for service in services for one in service.consumers if isinstance(one, Consumer)):
         group = consumer._group
         done = await consumer._store.view(lambda reader, group=group: reader.progress(group))  # type: ignore[misc]
-        for place, end in (await files.log.ends(consumer._handler.topics)).items():
+        for place, end in (await shop.log.ends(consumer._handler.topics)).items():
             if done.get(place, 0) != end:
                 yield f"{group} has handled {place} up to {done.get(place, 0)} of {end}"

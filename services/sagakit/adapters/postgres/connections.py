@@ -1,11 +1,12 @@
 """Connections to one database: where it is, how long to wait for it, and how they are made again after a failure."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 from typing_extensions import override
@@ -21,6 +22,7 @@ STATEMENT_SECONDS_MAX = 30.0
 LOCK_SECONDS_MAX = 10
 IDLE_SECONDS_MAX = 10
 READERS_MAX = 4
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]*)(:\d*)?")
 SESSION = {
     "application_name": "sagaplane",
     "lock_timeout": f"{LOCK_SECONDS_MAX}s",
@@ -45,10 +47,52 @@ class Address:
 
     @override
     def __str__(self) -> str:
-        """Name the place without the password."""
-        parts: SplitResult = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]
-        return f"{urlunsplit((parts.scheme, host, parts.path, '', ''))} schema {self.schema}"
+        """Name the place without the password, also when the address is not what it should be."""
+        scheme, separator, rest = self.url.partition("://")
+        place, _, query = rest.partition("?")
+        if not separator or "@" in query:
+            return f"a database whose address is not as expected, schema {self.schema}"
+        return f"{scheme}://{place.rpartition('@')[2]} schema {self.schema}"
+
+    def check(self) -> None:
+        """Make sure that the address means something. What is wrong is not repeated, for it may be the password.
+
+        Raises:
+            WrongDatabaseError: when it does not.
+        """
+        if not _is_url(self.url):
+            raise WrongDatabaseError(
+                "SAGAPLANE_DATABASE_URL: expected postgresql://user:password@host:5432/database;"
+                " in a user or a password, write / as %2F, ? as %3F, # as %23, [ as %5B, @ as %40 and % as %25"
+            )
+
+
+def _is_url(url: str) -> bool:
+    """Tell whether each part stands where it belongs; several hosts are separated by commas."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return "@" not in parts.path + parts.fragment and all(HOST.fullmatch(host) for host in hosts)
+
+
+async def connect(address: Address, *, server_settings: Mapping[str, str], **how: object) -> Connection:
+    """Return a new connection.
+
+    Raises:
+        StoreUnavailableError: when the database cannot be reached now.
+        WrongDatabaseError: when the address or the rights are wrong.
+    """
+    address.check()
+    try:
+        return await asyncpg.connect(
+            address.url, timeout=CONNECT_SECONDS_MAX, server_settings=dict(server_settings), **how
+        )
+    except (ValueError, asyncpg.ClientConfigurationError) as error:
+        raise WrongDatabaseError(f"SAGAPLANE_DATABASE_URL: {error}") from error
+    except (asyncpg.PostgresError, *LOST) as error:
+        raise in_our_words(error, str(address)) from error
 
 
 class Connections:
@@ -107,21 +151,10 @@ class Connections:
             self._readers.put_nowait(None)
 
     async def _connect(self) -> Connection:
-        address = self._address
         if self._prepare is not None:
             await self._prepare()
             self._prepare = None
-        try:
-            return await asyncpg.connect(
-                address.url,
-                timeout=CONNECT_SECONDS_MAX,
-                command_timeout=STATEMENT_SECONDS_MAX,
-                server_settings=SESSION,
-            )
-        except (ValueError, asyncpg.ClientConfigurationError) as error:
-            raise WrongDatabaseError(f"SAGAPLANE_DATABASE_URL: {error}") from error
-        except (asyncpg.PostgresError, *LOST) as error:
-            raise in_our_words(error, str(address)) from error
+        return await connect(self._address, server_settings=SESSION, command_timeout=STATEMENT_SECONDS_MAX)
 
     def _check_open(self) -> None:
         if self.closed:

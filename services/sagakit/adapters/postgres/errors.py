@@ -36,6 +36,11 @@ def state_of(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
+def line_of(error: BaseException) -> str:
+    """Return what an error says, in one line: the server adds details and hints in others."""
+    return "; ".join(str(error).splitlines()) or type(error).__name__
+
+
 def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is of no use after this error."""
     return isinstance(error, LOST) or state_of(error).startswith(("08", "57P")) or state_of(error) in ("25P03", "25006")
@@ -58,7 +63,7 @@ def translated(place: str) -> Iterator[None]:
 
 def in_our_words(error: BaseException, place: str) -> Exception:
     """Return the error as the ports name it; one that is nobody's fault but ours stays as it is."""
-    state, text = state_of(error), str(error) or type(error).__name__
+    state, text = state_of(error), line_of(error)
     if state in CONFLICT_STATES:
         return ConflictError(text)
     if state in SCHEMA_STATES:

@@ -1,5 +1,11 @@
-"""The kit's own tables in a schema, as SQL names them, and the statements upon them."""
+"""The kit's own tables in a schema, as SQL names them, and the statements upon them.
+
+A writer numbers its commits in a row of its own, within each transaction: so it is known what became of a commit whose
+answer was lost. The number of the transaction itself would not do, for a server that crashed gives it away again.
+"""
 # ruff: noqa: S608 - names in SQL are identifiers, checked and quoted; values are always parameters
+
+from zlib import crc32
 
 from sagakit.adapters.postgres.columns import quoted
 
@@ -9,8 +15,8 @@ class KitTables:
 
     def __init__(self, schema: str) -> None:
         """Make every text."""
-        facts, claims, progress, outbox = (
-            f"{quoted(schema)}.{name}" for name in ("kit_facts", "kit_claims", "kit_progress", "kit_outbox")
+        facts, claims, progress, outbox, writers = (
+            f"{quoted(schema)}.kit_{name}" for name in ("facts", "claims", "progress", "outbox", "writers")
         )
         self.version_of = f"SELECT last_version FROM {facts} WHERE stream=$1 ORDER BY first_version DESC LIMIT 1"
         self.read_facts = (
@@ -24,6 +30,9 @@ class KitTables:
         self.predecessors = (
             f"SELECT count(*) FROM unnest($1::text[], $2::int[]) AS n(stream, first_version) JOIN {facts} AS f"
             " ON f.stream=n.stream AND f.first_version<n.first_version AND f.last_version=n.first_version-1"
+        )
+        self.reserve = (
+            f"SELECT pg_advisory_xact_lock({crc32(schema.encode()) - (1 << 31)}, n) FROM unnest($1::int[]) AS n"
         )
         self.claim = (
             f"INSERT INTO {claims} (message_id, at) SELECT unnest($1::text[]), $2"
@@ -60,4 +69,10 @@ class KitTables:
         self.lock_drafts = f"{self.drafts} ORDER BY id FOR UPDATE"
         self.shorten = f"UPDATE {outbox} SET waiting=$2, drafts=$3 WHERE id=$1"
         self.forget_empty = f"DELETE FROM {outbox} WHERE id=ANY($1::bigint[]) AND waiting=0"
+        marked = (
+            f"INSERT INTO {writers} AS w (writer, commits, at) VALUES ($1, $2, now()) ON CONFLICT (writer) DO UPDATE"
+        )
+        self.mark = f"{marked} SET commits=excluded.commits, at=excluded.at"
+        self.marked = f"{marked} SET at=excluded.at RETURNING commits"
+        self.prune_writers = f"DELETE FROM {writers} WHERE at<$1"
         self.depth = f"SELECT coalesce(sum(waiting), 0) FROM {outbox}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 STREAMS_REMEMBERED_MAX = 10_000
-RECORDS_REMEMBERED_MAX = 4_000
+RECORDS_REMEMBERED_MAX = 6_000
 """Per table. Twice that, and half is forgotten."""
 CONTENDED_SECONDS = 10.0
 

@@ -13,13 +13,12 @@ from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sagakit.adapters.postgres.columns import quoted
-from sagakit.adapters.postgres.connections import CONNECT_SECONDS_MAX, Address
-from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words
+from sagakit.adapters.postgres.connections import Address, connect
+from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words, line_of, state_of
 from sagakit.adapters.postgres.schema import refuse_old, this_version
 from sagakit.adapters.postgres.tables import DOC, REVISION, RowFormat
 from sagakit.ports import Table
@@ -37,11 +36,12 @@ TEXT_C = sa.Text(collation="C")
 RECORDS_PER_STEP = 1000
 RECORD_BYTES_INLINE = 4000
 """Up to this size a record stands in its row. It is not compressed: that costs more than it saves."""
-HOT = {"fillfactor": "80", "autovacuum_vacuum_scale_factor": "0.05"}
+HOT = {"fillfactor": "60", "autovacuum_vacuum_scale_factor": "0.05"}
 QUEUE = {"autovacuum_vacuum_scale_factor": "0.0", "autovacuum_vacuum_threshold": "1000"}
 NAME_LENGTH_MAX = 63
-CONNECT = {"timeout": CONNECT_SECONDS_MAX, "server_settings": {"search_path": "pg_catalog"}}
+SESSION = {"search_path": "pg_catalog"}
 """No schema of ours is the default one, whatever the role is called: every name is written with its schema."""
+DUPLICATES = "23505"
 MIGRATION_LOCK = 0x5A6A
 
 
@@ -69,17 +69,17 @@ async def drop(address: Address) -> None:
 
 async def _within(address: Address, do: Callable[[sa.Connection], T]) -> T:
     """Do something in one transaction."""
-    try:
-        url = make_url(address.url).set(drivername="postgresql+asyncpg")
-    except sa.exc.ArgumentError as error:
-        raise WrongDatabaseError(f"SAGAPLANE_DATABASE_URL: {error}") from error
-    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=CONNECT)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", poolclass=sa.NullPool, async_creator=lambda: connect(address, server_settings=SESSION)
+    )
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(do)
     except DBAPIError as error:
-        cause = getattr(error.orig, "__cause__", None) or error.orig
-        raise in_our_words(cause or error, str(address)) from error
+        cause = getattr(error.orig, "__cause__", None) or error.orig or error
+        if state_of(cause) == DUPLICATES:
+            raise WrongDatabaseError(f"{address}: {line_of(cause)}; correct the records, then run it again") from error
+        raise in_our_words(cause, str(address)) from error
     except LOST as error:
         raise in_our_words(error, str(address)) from error
     finally:
@@ -161,6 +161,13 @@ def declared(schema: str, formats: Sequence[RowFormat[Any]]) -> sa.MetaData:
         sa.Column("topic", TEXT_C, primary_key=True),
         sa.Column("partition", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("next_offset", sa.BigInteger(), nullable=False),
+    )
+    sa.Table(
+        "kit_writers",
+        metadata,
+        sa.Column("writer", TEXT_C, primary_key=True),
+        sa.Column("commits", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.TIMESTAMP(timezone=True), nullable=False),
     )
     sa.Table(
         "kit_outbox",

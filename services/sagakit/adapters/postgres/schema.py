@@ -18,6 +18,7 @@ KIT: dict[str, tuple[str, ...]] = {
     "kit_facts": ("stream", "first_version", "last_version", "at", "facts_json"),
     "kit_claims": ("message_id", "at"),
     "kit_progress": ("consumer", "topic", "partition", "next_offset"),
+    "kit_writers": ("writer", "commits", "at"),
     "kit_outbox": ("id", "size", "waiting", "drafts"),
 }
 """The kit's own tables and their columns."""

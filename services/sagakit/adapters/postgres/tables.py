@@ -1,6 +1,7 @@
 """How records of a declared table become rows: what an index needs is a column, and the whole record stands beside it.
 
-A row's revision grows with every change, so that a rival's change is noticed. Rows are written many in a statement, as
+A row's revision grows with every change, so that a rival's change is noticed. It begins at random, so that a row made
+anew under the same key is not taken for the one before. Rows are written many in a statement, as
 arrays, in the order of their keys: two instances that write the same ones wait for each other and never in a circle.
 """
 # ruff: noqa: S608 - names in SQL are identifiers, checked and quoted; values are always parameters
@@ -51,11 +52,13 @@ class RowFormat(Generic[R]):
             f"${place}::{'text' if kind == TEXT else kind}[]"
             for place, kind in enumerate([TEXT, *(self.types[name] for name in self.columns), "text"], 1)
         )
+        last = len(columns) + 3
         source = f"unnest({arrays}) AS n({names})"
-        self.insert = f"INSERT INTO {self.name} AS t ({names}, {REVISION}) SELECT {names}, 1 FROM {source}"
+        self.insert = (
+            f"INSERT INTO {self.name} AS t ({names}, {REVISION}) SELECT {names}, ${last}::bigint FROM {source}"
+        )
         changes = ", ".join(f"{name}=n.{name}" for name in [*columns, DOC])
         over = ", ".join(f"{name}=excluded.{name}" for name in [*columns, DOC])
-        last = len(columns) + 3
         self.load = f"SELECT {key}, {REVISION}, {DOC} FROM {self.name} WHERE {key}=ANY($1::text[])"
         self.load_locked = f"{self.load} ORDER BY {key} FOR UPDATE"
         self.upsert = (
@@ -71,9 +74,9 @@ class RowFormat(Generic[R]):
         met = f"t.{key}=n.{key} AND t.{REVISION}=n.{REVISION}"
         self.remove_seen = f"DELETE FROM {self.name} AS t USING {seen} WHERE {met}"
         self.remove = f"DELETE FROM {self.name} WHERE {key}=ANY($1::text[])"
-        self.unchanged = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {self.name} AS t JOIN {seen} ON {met} FOR SHARE OF t) AS same"
-        )
+        same = f"SELECT 1 FROM {self.name} AS t JOIN {seen} ON {met}"
+        self.same = f"SELECT count(*) FROM ({same}) AS same"
+        self.same_locked = f"SELECT count(*) FROM ({same} FOR SHARE OF t) AS same"
         self.any_of = f"SELECT count(*) FROM {self.name} WHERE {key}=ANY($1::text[])"
 
     def arrays(self, records: Sequence[R]) -> list[list[Any]]:

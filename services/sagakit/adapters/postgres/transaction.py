@@ -6,10 +6,12 @@ and a rival that was faster makes the transaction run again. A transaction that 
 what it reads.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
+from zlib import crc32
 
 import asyncpg
 import msgspec
@@ -26,6 +28,11 @@ from sagakit.ports import Draft, DuplicateError, FencedError, Query, StoredFact,
 
 R = TypeVar("R", bound=msgspec.Struct)
 Place = tuple[str, str, int]
+
+BIRTH_BITS = 62
+"""The first revision of a row is drawn from so many: a row made anew is as good as never taken for the one before."""
+STRIPES = 1024
+"""More would crowd the server's table of locks, and fewer would let strangers wait for each other."""
 
 
 class _Append(NamedTuple):
@@ -70,6 +77,7 @@ class PostgresTransaction(PostgresReader):
         self._drafts: list[Draft] = []
         self._refused: DuplicateError | None = None
         self._wrote = False
+        self._birth = secrets.randbits(BIRTH_BITS)
         self.believed = False
         """True once anything was believed that is not known."""
         self.sent_rows: list[tuple[int, list[Draft]]] = []
@@ -196,8 +204,9 @@ class PostgresTransaction(PostgresReader):
             await self._connection.execute(self._kit.forget_empty, rest)
 
     async def prune_claims(self, before: datetime, limit: int) -> int:
-        """Forget so many of the claims that are older, at most; return how many."""
+        """Forget so many of the claims that are older, at most, and writers that are gone; return how many claims."""
         self._wrote = True
+        await self._connection.execute(self._kit.prune_writers, before)
         return _count(await self._connection.execute(self._kit.prune_claims, before, limit))
 
     async def finish(self) -> bool:
@@ -216,7 +225,7 @@ class PostgresTransaction(PostgresReader):
                 await self._write_table(form)
         await self._write_facts()
         await self._write_outbox()
-        if self._wrote:
+        if self._wrote or self.believed:
             await self._verify()
         return self._wrote
 
@@ -237,10 +246,11 @@ class PostgresTransaction(PostgresReader):
         for record in records:
             await self._check_unique(form, record)
             try:
-                ((_, revision),) = await self._connection.fetch(form.upsert, *form.arrays([record]))
+                ((_, revision),) = await self._connection.fetch(form.upsert, *form.arrays([record]), self._birth)
             except asyncpg.UniqueViolationError as error:
                 raise ConflictError(str(error)) from error  # a rival saved it after our look; look again
             self._wrote = True
+            self._expect_revision(form, form.key_of(record), revision)
             self._met(form, form.key_of(record), revision)
 
     async def _check_unique(self, form: RowFormat[R], record: R) -> None:
@@ -272,14 +282,14 @@ class PostgresTransaction(PostgresReader):
             await self._change(form, changed)
         if new:
             try:
-                await self._connection.execute(form.insert, *form.arrays(new))
+                await self._connection.execute(form.insert, *form.arrays(new), self._birth)
             except asyncpg.UniqueViolationError as error:
                 self._memory.contend(name)
                 raise ConflictError(str(error)) from error
             for record in new:
-                self._met(form, form.key_of(record), 1)
+                self._met(form, form.key_of(record), self._birth)
         if blind:
-            for key, revision in await self._connection.fetch(form.upsert, *form.arrays(blind)):
+            for key, revision in await self._connection.fetch(form.upsert, *form.arrays(blind), self._birth):
                 self._met(form, key, revision)
 
     async def _change(self, form: RowFormat[Any], changed: Sequence[Any]) -> None:
@@ -353,18 +363,39 @@ class PostgresTransaction(PostgresReader):
         self.sent_rows += [(row, portion) for (row,), (portion, _) in zip(rows, portions, strict=True)]
 
     async def _verify(self) -> None:
-        """Make sure that what was read and not written is still the same, and lock it until the commit."""
+        """Make sure that what was read and not written is still the same, and stays so until the commit.
+
+        A row that is not there cannot be locked. So whoever relies on a key that is free reserves it, in every table at
+        once: of two who each take the key in one table, because it is free in the other, the second one sees the first.
+        """
         for name, keys in self._unlocked.items():
             if not keys:
                 continue
             form, revisions = self._formats[name], self._revisions[name]
             there = sorted(key for key in keys if revisions[key])
             if there:
-                same = await self._connection.fetchval(form.unchanged, there, [revisions[key] for key in there])
+                text = form.same_locked if self._wrote else form.same
+                same = await self._connection.fetchval(text, there, [revisions[key] for key in there])
                 self._expect(name, same, len(there))
-            missing = [key for key in keys if not revisions[key]]
-            if missing:
-                self._expect(name, await self._connection.fetchval(form.any_of, missing), 0)
+        if not self._wrote:
+            return
+        missing = {name: absent for name, keys in self._unlocked.items() if (absent := self._missing(name, keys))}
+        if missing:
+            await self._connection.execute(
+                self._kit.reserve, _stripes(key for keys in missing.values() for key in keys)
+            )
+        for name, absent in missing.items():
+            self._expect(name, await self._connection.fetchval(self._formats[name].any_of, absent), 0)
+
+    def _missing(self, name: str, keys: Iterable[str]) -> list[str]:
+        revisions = self._revisions[name]
+        return [key for key in keys if not revisions[key]]
+
+    def _expect_revision(self, form: RowFormat[Any], key: str, revision: int) -> None:
+        """Make sure that a row, written over whatever was there, had the revision that was met."""
+        met = self._revisions[form.table.name].get(key)
+        if met is not None:
+            self._expect(form.table.name, int(revision == (met + 1 if met else self._birth)), 1)
 
     def _met(self, form: RowFormat[Any], key: str, revision: int) -> None:
         name = form.table.name
@@ -375,6 +406,11 @@ class PostgresTransaction(PostgresReader):
         if found != expected:
             self._memory.contend(table)
             raise ConflictError(f"{table}: {found} of {expected} rows are as they were")
+
+
+def _stripes(keys: Iterable[str]) -> list[int]:
+    """Return which of a bounded number of locks stand for these keys, in the order in which everybody takes them."""
+    return sorted({crc32(key.encode()) % STRIPES for key in keys})
 
 
 def _count(status: str) -> int:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import asyncpg
 
@@ -65,6 +66,8 @@ class Writer:
         self._kit = kit
         self._committed = committed
         self._memory = Memory()
+        self._name = uuid4().hex
+        self._commits = 0
         self._jobs: deque[_Job] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -125,13 +128,7 @@ class Writer:
 
     async def _attempt(self, works: Sequence[Work], *, careful: bool) -> list[Any]:
         """Run the works in one transaction and return their values once it is committed."""
-        with translated(str(self._address)):
-            connection = await self._connections.writer()
-            try:
-                await connection.execute("BEGIN")
-            except BaseException:
-                await self._connections.drop_writer()
-                raise
+        connection = await self._begun()
         transaction = PostgresTransaction(connection, self._formats, self._kit, self._memory, careful=careful)
         try:
             values = [await _run_work(work, transaction, str(self._address)) for work in works]
@@ -148,35 +145,49 @@ class Writer:
             self._committed(transaction.sent_rows)
         return values
 
+    async def _begun(self) -> Connection:
+        """Begin a transaction; a connection that the server has closed meanwhile is made anew."""
+        for last in (False, True):
+            with translated(str(self._address)):
+                connection = await self._connections.writer()
+                try:
+                    await connection.execute("BEGIN")
+                except BaseException as error:
+                    await self._connections.drop_writer()
+                    if last or not is_lost(error):
+                        raise
+                else:
+                    return connection
+        raise AssertionError("the second try returns or raises")
+
     async def _commit(self, connection: Connection, *, wrote: bool) -> None:
-        identity = None
         try:
             if wrote:
-                identity = await connection.fetchval("SELECT pg_current_xact_id()::text")
+                self._commits += 1
+                await connection.execute(self._kit.mark, self._name, self._commits)
             await connection.execute("COMMIT")
         except BaseException as error:
             await self._connections.drop_writer()
             self._memory.forget()
-            if identity is not None and is_lost(error) and await self._was_committed(identity):
+            if wrote and is_lost(error) and await self._was_committed():
                 return
             if isinstance(error, Exception):
                 raise in_our_words(error, str(self._address)) from error
             raise
 
-    async def _was_committed(self, identity: str) -> bool:
-        """Ask the server, once it is there again, what became of a transaction whose commit was not answered.
+    async def _was_committed(self) -> bool:
+        """Ask the server, once it is there again, what became of the last transaction, whose commit was not answered.
+
+        The question waits for that transaction to end, should it still be under way.
 
         Raises:
-            StoreUnavailableError: when it does not come back in time.
+            StoreUnavailableError: when the server does not come back in time.
         """
         deadline = asyncio.get_running_loop().time() + DOUBT_SECONDS_MAX
         while True:
-            state = "unknown"
-            with contextlib.suppress(*LOST, StoreUnavailableError):
+            with contextlib.suppress(*LOST, asyncpg.PostgresError, StoreUnavailableError):
                 connection = await self._connections.writer()
-                state = await connection.fetchval("SELECT coalesce(pg_xact_status($1::xid8), 'aborted')", identity)
-            if state in ("committed", "aborted"):
-                return bool(state == "committed")
+                return bool(await connection.fetchval(self._kit.marked, self._name, 0) == self._commits)
             if asyncio.get_running_loop().time() > deadline:
                 text = f"{self._address}: the connection was lost in a commit whose outcome is not known yet"
                 raise StoreUnavailableError(text)
