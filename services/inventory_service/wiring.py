@@ -6,7 +6,7 @@ from inventory_service.settings import InventorySettings
 from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.parking import PARKED
-from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
@@ -15,6 +15,8 @@ from shop_contracts.order_saga import ORDER_SAGA
 TABLES = (STOCK, RESERVATIONS, LEDGER, PARTS, PARKED, *KIT_TABLES)
 STORES = {"inventory": TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {"inventory": heard_topics("inventory", ORDER_SAGA)}
+"""The topics that each consumer group of the service listens to, by its name."""
 SETTINGS = InventorySettings
 
 

@@ -12,6 +12,8 @@ from shop_contracts.catalogue import SHOP
 TABLES = (NOTIFICATIONS, *KIT_TABLES)
 STORES = {"notification": TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {"notification": Listener.topics}
+"""The topics that each consumer group of the service listens to, by its name."""
 SETTINGS = NotificationSettings
 
 

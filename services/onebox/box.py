@@ -18,6 +18,8 @@ from onebox.layout import Layout
 
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 15.0
+SERVERS = ("SAGAPLANE_KAFKA_", "SAGAPLANE_DATABASE_")
+"""A box keeps files: it takes servers from whoever makes it, and not from the terminal in which that happens."""
 
 
 class BoxError(Exception):
@@ -85,7 +87,8 @@ class Box:
         self.children[place] = await self._start(self.layout.spread(self.processes)[place])
 
     async def _start(self, services: Sequence[str]) -> asyncio.subprocess.Process:
-        environment = {**os.environ, **self.layout.environment(), **self.environment}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(SERVERS)}
+        environment = {**inherited, **self.layout.environment(), **self.environment}
         environment["SAGAPLANE_DATA_DIR"] = str(self.data_dir)
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "onebox.process", *services),

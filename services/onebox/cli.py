@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from onebox.commands import analytics, books, dead_letters, demo, dev, look, many, place, platform, steer, versions
+from onebox.commands import (
+    analytics,
+    books,
+    dead_letters,
+    demo,
+    dev,
+    look,
+    many,
+    offsets,
+    place,
+    platform,
+    steer,
+    versions,
+)
 from onebox.errors import MEANINGS, ExitCode
 
 SETTINGS = (
@@ -60,7 +73,7 @@ def add(to: typer.Typer, name: str, command: Callable[..., Any], *examples: str,
 
 LOOK, RUN, STEER = "Look", "Run", "Steer"
 
-add(app, "demo", demo.demo, "sagactl demo", "sagactl demo --seed 42 --stay", panel=RUN)
+add(app, "demo", demo.demo, "sagactl demo", "sagactl demo --seed 42 --stay", "sagactl demo --here", panel=RUN)
 add(app, "dev", dev.dev, "sagactl dev", "sagactl dev --fresh --processes 2", panel=RUN)
 add(app, "submit", place.submit, "sagactl submit --item prod-1:2:9.99 --item prod-2:1:5 --wait", panel=RUN)
 add(app, "audit", books.audit, "sagactl audit", "sagactl audit --all-lines -o json", panel=LOOK)
@@ -110,6 +123,17 @@ databases = typer.Typer(no_args_is_help=True, help="Make and check the schemas o
 app.add_typer(databases, name="database", rich_help_panel=RUN)
 add(databases, "apply", platform.apply_databases, "sagactl database apply", "sagactl database apply payment")
 add(databases, "check", platform.check_databases, "sagactl database check")
+
+stored = typer.Typer(no_args_is_help=True, help="Check where the services stand in the log, and repair it.")
+app.add_typer(stored, name="offsets", rich_help_panel=STEER)
+add(stored, "check", offsets.check, "sagactl offsets check", "sagactl offsets check payment -o json")
+add(
+    stored,
+    "repair",
+    offsets.repair,
+    "sagactl offsets repair payment --to earliest --reason-why 'the topic was made anew'",
+    "sagactl offsets repair payment --to 42 --topic orders.events --partition 3 --reason-why 'read before' --yes",
+)
 
 figures = typer.Typer(no_args_is_help=True, help="See the shop's figures, and check them against the log.")
 app.add_typer(figures, name="analytics", rich_help_panel=LOOK)

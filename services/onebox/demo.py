@@ -8,7 +8,7 @@ from typing import Any
 
 from onebox.answers import Answer, SagaLine
 from onebox.audit import Verdict
-from onebox.figures import Figures
+from onebox.figures import Figures, JoinedOrder
 from onebox.recount.verdict import Verdict as Recount
 from order_service.domain import keyed_order_id
 from sagakit.core.messages import Mode
@@ -42,8 +42,25 @@ class ModeSummary(Answer, frozen=True, kw_only=True):
     reasons: dict[str, int]
 
 
+class Joined(Answer, frozen=True, kw_only=True):
+    """What the analytics say of one order, beside how its saga ended; None where they do not know it, or it did not."""
+
+    order_id: str
+    ended: str | None
+    status: str | None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """True when both say the same, and nothing is missing any more."""
+        return self.ended is not None and self.status == self.ended and not self.missing
+
+
 class Summary(Answer, frozen=True, kw_only=True):
-    """How the demonstration went; the first saga had ended so many seconds after the start."""
+    """How the demonstration went; the first saga had ended so many seconds after the start.
+
+    `joined` is told in a shop that was there before: there the other figures are about all orders.
+    """
 
     seed: int
     modes: list[ModeSummary]
@@ -51,6 +68,7 @@ class Summary(Answer, frozen=True, kw_only=True):
     audit: Verdict
     analytics: Figures
     recount: Recount | None
+    joined: list[Joined] | None = None
 
     @property
     def good(self) -> bool:
@@ -60,7 +78,12 @@ class Summary(Answer, frozen=True, kw_only=True):
 
     @property
     def agrees(self) -> bool:
-        """True when the analytics have the orders, mode by mode, as the sagas ended."""
+        """True when the analytics have the orders, mode by mode, as the sagas ended.
+
+        In a shop that may have other orders, only these ten are looked at, one by one.
+        """
+        if self.joined is not None:
+            return all(order.agrees for order in self.joined)
         told = {mode.mode: (mode.confirmed, mode.cancelled) for mode in self.analytics.by_mode}
         return all(told.get(mode.mode) == (mode.confirmed, mode.compensated) for mode in self.modes)
 
@@ -73,8 +96,10 @@ def plan(seed: int) -> list[Planned]:
 
 
 def environment(seed: int) -> dict[str, str]:
-    """Return the settings with which the services have the luck that the plan counts on."""
+    """Return the settings with which the services keep to files, and have the luck that the plan counts on."""
     return {
+        "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS": "",
+        "SAGAPLANE_DATABASE_URL": "",
         "SAGAPLANE_SEED": str(seed),
         "PAYMENT_SUCCESS_RATE": str(PAYMENT_SUCCESS_RATE),
         "INVENTORY_SUCCESS_RATE": str(INVENTORY_SUCCESS_RATE),
@@ -89,6 +114,7 @@ def summary(
     audit: Verdict,
     analytics: Figures,
     recount: Recount | None,
+    joined: list[Joined] | None = None,
 ) -> Summary:
     """Return how it went, mode by mode."""
     modes = []
@@ -111,6 +137,21 @@ def summary(
         audit=audit,
         analytics=analytics,
         recount=recount,
+        joined=joined,
+    )
+
+
+ENDINGS = {"Completed": "confirmed", "Compensated": "cancelled"}
+"""What an order is once its saga has ended in a phase."""
+
+
+def joined(saga: SagaLine, order: JoinedOrder | None) -> Joined:
+    """Return what the analytics say of the order of a saga."""
+    return Joined(
+        order_id=saga.saga_id,
+        ended=ENDINGS.get(saga.phase) if saga.ended else None,
+        status=order.status if order is not None else None,
+        missing=tuple(order.missing) if order is not None else (),
     )
 
 

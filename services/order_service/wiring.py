@@ -14,9 +14,12 @@ from sagakit.runtime.settings import read
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS
 from shop_contracts.catalogue import SHOP
 
+INTAKE = "order-intake"
 TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES, *KIT_TABLES)
 STORES = {"order": TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {"order": order_tracker().topics, INTAKE: CreateOrders.topics}
+"""The topics that each consumer group of the service listens to, by its name."""
 SETTINGS = OrderSettings
 DEADLINES_WAIT_SECONDS = 0.2
 """How late a deadline is noticed when nothing is due before."""
@@ -40,7 +43,7 @@ def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Serv
     desk = OrderDesk(tracker)
     service.routes += routes(tracker, desk, store, clock)
     service.hear(tracker)
-    service.hear(CreateOrders(desk), "order-intake")
+    service.hear(CreateOrders(desk), INTAKE)
     service.add(Deadlines(tracker, store, clock), Bell(DEADLINES_WAIT_SECONDS))
     service.add(Batches(tracker, store, clock), Bell(BATCHES_WAIT_SECONDS))
     service.bury_strangers()

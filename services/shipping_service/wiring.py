@@ -3,7 +3,7 @@
 from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
 from sagakit.runtime.parking import PARKED
-from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
 from shipping_service.actions import SHIPMENTS, Shipping, barred
@@ -15,6 +15,8 @@ from shop_contracts.order_saga import ORDER_SAGA
 TABLES = (SHIPMENTS, PARTS, PARKED, *KIT_TABLES)
 STORES = {"shipping": TABLES}
 """The tables of each store that the service has, by its name."""
+GROUPS = {"shipping": heard_topics("shipping", ORDER_SAGA)}
+"""The topics that each consumer group of the service listens to, by its name."""
 SETTINGS = ShippingSettings
 
 

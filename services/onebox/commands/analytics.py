@@ -2,15 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onebox.commands.options import LimitOption, OrderId, OutputOption
-from onebox.errors import AnswerIsNo, Unreachable
+from onebox.commands.options import DataDirOption, LimitOption, OrderId, OutputOption
+from onebox.errors import AnswerIsNo, NotFound, Unreachable
 from onebox.moments import moment
 from onebox.output import Column, Format, Output
 from onebox.session import run, start
@@ -94,9 +94,7 @@ def watch(
 
 
 def verify(
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="The box's data; by default in your data home.")
-    ] = None,
+    data_dir: DataDirOption = None,
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="Of the views; by default the live one.")
     ] = None,
@@ -115,10 +113,9 @@ async def verify_files(out: Output, data_dir: Path | None, version: int | None, 
     Raises:
         AnswerIsNo: when anything differs.
     """
-    from onebox.premises import default_data_dir
     from onebox.recount.verdict import line, told
 
-    verdict = await verdict_of(out, data_dir or default_data_dir(os.environ), version, limit)
+    verdict = await verdict_of(out, data_dir, version, limit)
     out.one(verdict, line(verdict), lambda: told(verdict))
     if not verdict.equal:
         raise AnswerIsNo(
@@ -128,13 +125,24 @@ async def verify_files(out: Output, data_dir: Path | None, version: int | None, 
 
 
 async def verdict_of(
-    out: Output, directory: Path, version: int | None = None, limit: int = DIFFERENCES_SHOWN
+    out: Output,
+    directory: Path | None,
+    version: int | None = None,
+    limit: int = DIFFERENCES_SHOWN,
+    holding: Sequence[str] = (),
 ) -> "Verdict":
-    """Return what the recount says, with a bar while the log is read."""
+    """Return what the recount says of the box in the directory, or of what the environment names.
+
+    Raises:
+        NotFound: when the views there are of a shop without these orders.
+    """
     from onebox.recount.opening import opened
-    from onebox.recount.verification import recounted
+    from onebox.recount.verification import recounted, unknown
 
     async with opened(directory, version, os.environ) as books:
+        missing = await unknown(books, holding)
+        if missing:
+            raise NotFound(f"the views there do not have order {missing[0]}", "open those of the shop that was asked")
         with out.progress("events read", None) as bar:
             return await recounted(books, limit, bar)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from onebox.commands.options import LimitOption, OutputOption
+from onebox.commands.options import DataDirOption, LimitOption, OutputOption
 from onebox.errors import AnswerIsNo, BadInput, Conflict, NotFound, Unreachable
 from onebox.layout import SERVICES
 from onebox.moments import moment
@@ -36,7 +36,8 @@ from sagakit.runtime.dead_letters import (
 if TYPE_CHECKING:
     from sagakit.ports import Clock, Log
 
-LOG = "log.db"
+PROOF = "orders.events"
+"""A topic of every shop: who does not have it has no shop."""
 SERVICE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 AGO = re.compile(r"(\d{1,6})([smhd])")
 AGO_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -45,7 +46,6 @@ ERROR_SHOWN = 60
 SAMPLE = 20
 """So many letters are named before a person agrees."""
 
-DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="The box's data; by default in your data home.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The letter, by its id.")]
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="ID", help="These letters, by their ids; or say which by the options.")
@@ -241,33 +241,17 @@ def discard_(
 
 @asynccontextmanager
 async def opened_log(data_dir: Path | None) -> "AsyncIterator[Log]":
-    """Open the log of a box, whether one runs on it or not.
+    """Open the log that the environment names, or that of a box, whether one runs on it or not.
 
     Raises:
         NotFound: when there is none.
-        BadInput: when the file is another program's.
+        BadInput: when the file is another program's, or a variable means nothing.
         Unreachable: when it cannot be read or written now.
     """
-    from onebox.premises import default_data_dir
-    from sagakit.adapters.sqlite import SqliteLog, WrongFileError
-    from sagakit.ports import LogUnavailableError
+    from onebox.opening import opened
 
-    directory = data_dir or default_data_dir(os.environ)
-    if not (directory / LOG).is_file():
-        raise NotFound(
-            f"{directory} holds no {LOG}, so nothing was ever said there",
-            "run a box there once with `sagactl dev`, or choose another --data-dir",
-        )
-    try:
-        log = SqliteLog(directory / LOG)
-        try:
-            yield log
-        finally:
-            await log.close()
-    except WrongFileError as error:
-        raise BadInput(str(error), "correct it; nothing was changed") from None
-    except LogUnavailableError as error:
-        raise Unreachable(str(error), "try again") from None
+    async with opened(data_dir, os.environ, [PROOF], "nothing was ever said there") as its:
+        yield its.log
 
 
 async def list_letters(log: "Log", out: Output, services: Sequence[str], wanted: Wanted, limit: int) -> None:
@@ -526,11 +510,31 @@ async def _read(log: "Log", out: Output, services: Iterable[str]) -> list[DeadLe
     """Return the letters of these services, the oldest first."""
     found: list[DeadLetter] = []
     for service in services:
+        if not await _has_letters(log, out, service):
+            continue
         letters = await letters_of(log, service)
         found += letters.all
         if letters.strange:
             out.note(f"{service}.dlq: {letters.strange} records are no dead letters and are passed over")
     return sorted(found, key=lambda letter: (letter.buried_at, letter.id))
+
+
+async def _has_letters(log: "Log", out: Output, service: str) -> bool:
+    """Tell whether a service has a topic of dead letters; where it has none, or nobody may see it, a person is told.
+
+    Raises:
+        LogUnavailableError: when no topic can be seen.
+    """
+    from sagakit.ports import LogUnavailableError
+    from sagakit.runtime.topics import dead_letter_topic
+
+    try:
+        await log.identities([dead_letter_topic(service)])
+    except LogUnavailableError as error:
+        await log.identities([PROOF])
+        out.note(f"{error}; until then no letters of {service} are seen")
+        return False
+    return True
 
 
 def _asked_for(letters: Sequence[DeadLetter], asked: Asked) -> list[DeadLetter]:

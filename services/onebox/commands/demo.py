@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onebox.commands.options import OutputOption
-from onebox.errors import AnswerIsNo
+from onebox.errors import AnswerIsNo, BadInput, Failure
 from onebox.output import Column, Format, Output
-from onebox.session import start
+from onebox.session import run, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onebox.answers import SagaLine
     from onebox.client import Shop
-    from onebox.demo import Planned, Summary
+    from onebox.demo import Joined, Planned, Summary
     from onebox.figures import Figures
     from onebox.layout import Layout
+    from onebox.recount.verdict import Verdict as Recount
 
 SEED = 3
 """Three confirmed and two compensated orders in each mode."""
@@ -32,14 +33,21 @@ def demo(
     seed: Annotated[
         int, typer.Option(min=0, help="Decides keys, orders and luck; the same seed is the same demo.")
     ] = SEED,
+    here: Annotated[
+        bool, typer.Option("--here", help="In the shop that runs already, where the services are found.")
+    ] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the services running afterwards, until Ctrl-C.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Place ten orders in both modes, watch their sagas end, audit the books, and count all events twice.
 
-    It needs nothing else to run.
+    It needs nothing else to run, and leaves nothing behind. With --here the orders stay in the shop; the same command
+    once more places no others, and their endings are those that the luck of that shop has in store.
     """
-    start(lambda: run_demo(Output(output), seed, stay=stay))
+    if here:
+        run(lambda shop, out: demo_here(shop, out, seed, stay=stay), output)
+    else:
+        start(lambda: run_demo(Output(output), seed, stay=stay))
 
 
 async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
@@ -67,12 +75,72 @@ async def run_demo(out: Output, seed: int, *, stay: bool) -> None:
         raise AnswerIsNo("the demonstration did not end well", f"the same once more: sagactl demo --seed {seed}")
 
 
+async def demo_here(shop: "Shop", out: Output, seed: int, *, stay: bool) -> None:
+    """Place the ten orders in the shop that the environment names.
+
+    Raises:
+        AnswerIsNo: when a saga did not end, the books do not balance, or the analytics do not agree.
+        BadInput: when the services are to be kept, which are not ours.
+    """
+    from onebox.answers import Order
+    from onebox.bookkeeping import Reader
+    from onebox.client import path_of
+    from onebox.commands.analytics import figures
+    from onebox.demo import plan, summary
+    from onebox.hosting import stock_up
+
+    if stay:
+        raise BadInput("with --here the services run already, and go on", "leave out --stay")
+    began = time.monotonic()
+    await stock_up(shop)
+    orders = plan(seed)
+    before = await shop.find("order", path_of("orders", orders[0].order_id), Order)
+    sagas, first = await watch(shop, out, orders, began)
+    known = await joined_in_time(shop, sagas)
+    verdict = await Reader(shop, lambda _: None).verdict()
+    recount = await recount_here(out, [order.order_id for order in known])
+    told = summary(seed, sagas, first if before is None else None, verdict, await figures(shop), recount, known)
+    tell(out, told)
+    if not told.good:
+        raise AnswerIsNo("the demonstration did not end well", f"look again: sagactl demo --here --seed {seed}")
+
+
+async def joined_in_time(shop: "Shop", sagas: "Sequence[SagaLine]") -> "list[Joined]":
+    """Return what the analytics say of each order, once it is what the saga says, or it takes too long."""
+    import asyncio
+
+    from onebox.client import path_of
+    from onebox.demo import joined
+    from onebox.figures import JoinedOrder
+
+    give_up = time.monotonic() + COUNTED_SECONDS_MAX
+    while True:
+        known = [
+            joined(saga, await shop.find("analytics", path_of("analytics", "orders", saga.saga_id), JoinedOrder))
+            for saga in sagas
+        ]
+        if all(order.agrees for order in known) or time.monotonic() > give_up:
+            return known
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def recount_here(out: Output, order_ids: "Sequence[str]") -> "Recount | None":
+    """Return what the recount says, where the log and the views of this shop can be opened; else a person is told."""
+    from onebox.commands.analytics import verdict_of
+
+    try:
+        return await verdict_of(out, None, holding=order_ids)
+    except Failure as failure:
+        out.note(f"the events were not counted again: {failure.cause}")
+        return None
+
+
 async def perform(shop: "Shop", out: Output, seed: int, began: float, directory: Path | None = None) -> "Summary":
     """Place the orders, show how their sagas end, and print the summary, the audit and the analytics.
 
     Where there is a directory with the box's files, the events in it are counted again.
     """
-    from onebox.bookkeeping import Reader, account
+    from onebox.bookkeeping import Reader
     from onebox.commands.analytics import verdict_of
     from onebox.demo import plan, summary
     from onebox.hosting import stock_up
@@ -84,8 +152,16 @@ async def perform(shop: "Shop", out: Output, seed: int, began: float, directory:
     figures = await counted(shop, len(orders))
     recount = await verdict_of(out, directory) if directory is not None else None
     told = summary(seed, sagas, first, verdict, figures, recount)
-    out.one(told, str(seed), lambda: "\n".join(["", summed(told), "", account(verdict), "", *analysed(told)]))
+    tell(out, told)
     return told
+
+
+def tell(out: Output, told: "Summary") -> None:
+    """Print the summary, the audit and the analytics."""
+    from onebox.bookkeeping import account
+
+    text = "\n".join(["", summed(told), "", account(told.audit), "", *analysed(told)])
+    out.one(told, str(told.seed), lambda: text)
 
 
 async def counted(shop: "Shop", orders: int) -> "Figures":
@@ -115,13 +191,19 @@ async def watch(
     import asyncio
 
     from onebox.answers import Order, SagaLine
+    from onebox.client import path_of
 
     first: float | None = None
     seen: list[SagaLine] = []
+    placed: set[str] = set()
 
     async def look() -> bool:
         nonlocal first, seen
-        found = {s.saga_id: s for s in await shop.some("order", "/sagas", "sagas", SagaLine, None, len(orders))}
+        found = {saga.saga_id: saga for saga in seen if saga.ended}
+        for order in orders:
+            if order.order_id in placed and order.order_id not in found:
+                saga = await shop.find("order", path_of("sagas", order.order_id), SagaLine)
+                found |= {order.order_id: saga} if saga is not None else {}
         seen = [found[order.order_id] for order in orders if order.order_id in found]
         if first is None and any(saga.ended for saga in seen):
             first = time.monotonic() - began
@@ -132,6 +214,7 @@ async def watch(
         for order in orders:
             key = {"Idempotency-Key": order.key}
             await shop.send("POST", "order", "/orders", Order, body=order.body, headers=key)
+            placed.add(order.order_id)
             await look()
         give_up = time.monotonic() + DEMO_SECONDS_MAX
         while not await look() and time.monotonic() < give_up:  # noqa: ASYNC110 - the services are asked, they call nobody

@@ -1,5 +1,6 @@
 """The options that several commands share, each with the same name and the same words."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,4 +21,10 @@ StepOption = Annotated[
 PhaseOption = Annotated[Phase | None, typer.Option("--phase", case_sensitive=False, help="Only sagas in this phase.")]
 WhyOption = Annotated[str | None, typer.Option("--reason", help="Only sagas with this reason, such as OUT_OF_STOCK.")]
 ModeOption = Annotated[Mode, typer.Option("--mode", "-m", case_sensitive=False, help="Who coordinates the saga.")]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="A box's files; by default what the environment names, or those in your data home."
+    ),
+]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, help="How many at most; 0 for all.")]

@@ -1,6 +1,5 @@
 """What stands below the shop: a service as a process of its own, the topics, the databases, the stored offsets."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -130,6 +129,8 @@ def _served(do: Callable[[], Awaitable[T]]) -> T:
         BadInput: when a setting is wrong.
         Unreachable: when they do not answer.
     """
+    import asyncio
+
     from sagakit.hosting.process import quiet_libraries
     from sagakit.ports import LogUnavailableError, StoreUnavailableError
     from sagakit.runtime.settings import SettingsError

@@ -1,55 +1,63 @@
-"""The files of one box, opened for reading: whether a box runs on them or not makes no difference."""
+"""One version of the views and the log that it was made from, opened for reading beside whoever runs on them."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from analytics_service.files import FileStores
 from analytics_service.settings import AnalyticsSettings
+from analytics_service.tables import VIEWS
 from analytics_service.versions import FORMAT, Version, all_versions, live_of
 from analytics_service.wiring import TABLES
-from onebox.errors import BadInput, NotFound, Unreachable
-from onebox.recount.verification import Books
-from sagakit.adapters.sqlite import SqliteLog, SqliteStore, WrongFileError
-from sagakit.ports import LogUnavailableError, StoreUnavailableError
-from sagakit.runtime.settings import SettingsError, read
+from onebox.errors import BadInput, NotFound
+from onebox.opening import RUN_A_BOX, require_file
+from onebox.opening import opened as platform
+from onebox.recount import rules
+from onebox.recount.verification import LETTERS, Books
+from sagakit.hosting import Adapters
+from sagakit.ports import Store
+from sagakit.runtime.settings import read
 
-LOG, CATALOGUE = "log.db", "analytics.db"
-RUN_A_BOX = "run a box there once with `sagactl dev`, or choose another --data-dir"
+SERVICE = "analytics"
+NOTHING = "no events were ever counted there"
+VERSIONS = "see which there are: sagactl analytics versions"
 
 
 @asynccontextmanager
-async def opened(directory: Path, number: int | None, environment: Mapping[str, str]) -> AsyncIterator[Books]:
-    """Open the version of that number, or the live one, of the box in the directory.
+async def opened(directory: Path | None, number: int | None, environment: Mapping[str, str]) -> AsyncIterator[Books]:
+    """Open the version of that number, or the live one: of the box in the directory, or of what the environment names.
 
     Orders are of high value by the same variables as for the analytics service.
 
     Raises:
-        NotFound: when files or the version are missing.
-        BadInput: when a file is another program's, or a variable means nothing.
-        Unreachable: when a file cannot be read now.
+        NotFound: when files, schemas or the version are missing.
+        BadInput: when a file or a schema is another program's, or a variable means nothing.
+        Unreachable: when a server, or a file, cannot be read now.
     """
-    for name in (LOG, CATALOGUE):
-        if not (directory / name).is_file():
-            raise NotFound(f"{directory} holds no {name}, so no events were ever counted there", RUN_A_BOX)
-    try:
-        thresholds = read(AnalyticsSettings, environment).checked().thresholds()
-        async with AsyncExitStack() as stack:
-            catalogue = SqliteStore(directory / CATALOGUE, TABLES)
-            stack.push_async_callback(catalogue.close)
-            version = _chosen(await catalogue.view(all_versions), number)
-            stores = FileStores(directory)
-            if not stores.path(version.number).is_file():
-                raise NotFound(f"{directory} holds no {stores.path(version.number).name}", RUN_A_BOX)
-            views = stores.open(version.number)
-            stack.push_async_callback(views.close)
-            log = SqliteLog(directory / LOG)
-            stack.push_async_callback(log.close)
-            yield Books(version=version.number, views=views, catalogue=catalogue, log=log, thresholds=thresholds)
-    except (WrongFileError, SettingsError) as error:
-        raise BadInput(str(error), "correct it; nothing was changed") from None
-    except (StoreUnavailableError, LogUnavailableError) as error:
-        raise Unreachable(str(error), "try again") from None
+    async with platform(directory, environment, (*rules.COUNTED, LETTERS), NOTHING) as its:
+        thresholds = read(AnalyticsSettings, its.environment).checked().thresholds()
+        if not its.settings.database_url:
+            require_file(its.settings, SERVICE, NOTHING)
+        catalogue = await its.store(SERVICE, TABLES)
+        version = _chosen(await catalogue.view(all_versions), number)
+        views = await _views(its, version.number)
+        yield Books(version=version.number, views=views, catalogue=catalogue, log=its.log, thresholds=thresholds)
+
+
+async def _views(its: Adapters, number: int) -> Store:
+    """Open the store of a version; one that is missing is not made."""
+    if its.settings.database_url:
+        from sagakit.adapters.postgres import WrongDatabaseError
+
+        try:
+            return await its.store(SERVICE, VIEWS, f"{SERVICE}_{number}")
+        except WrongDatabaseError as error:
+            raise NotFound(f"version {number} of the views cannot be read: {error}", VERSIONS) from None
+    stores = FileStores(Path(its.settings.data_dir))
+    path = stores.path(number)
+    if not path.is_file():
+        raise NotFound(f"{path.parent} holds no {path.name}", RUN_A_BOX)
+    return its.closing(stores.open(number))
 
 
 def _chosen(versions: list[Version], number: int | None) -> Version:
@@ -59,7 +67,7 @@ def _chosen(versions: list[Version], number: int | None) -> Version:
         version = next((version for version in versions if version.number == number), None)
     if version is None:
         which = "live version" if number is None else f"version {number}"
-        raise NotFound(f"there is no {which} of the views", "see which there are: sagactl analytics versions")
+        raise NotFound(f"there is no {which} of the views", VERSIONS)
     if version.format != FORMAT:
         cause = f"version {version.number} has format {version.format}, and this sagactl reads {FORMAT}"
         raise BadInput(

@@ -12,6 +12,7 @@ from iso4217 import Currency
 
 from analytics_service.desk import GROUP as DESK_GROUP
 from analytics_service.live import group_of
+from analytics_service.tables import JOINED
 from onebox.errors import Unreachable
 from onebox.recount import differing, numbers, rules
 from onebox.recount.raw import Place, Vector, all_of, written
@@ -73,6 +74,12 @@ async def recounted(books: Books, limit: int, show: Callable[[int, int], None] =
                     "verify where the log and the views belong together: --data-dir",
                 ) from None
             return _judged(connection, books.version, views, files, limit)
+
+
+async def unknown(books: Books, order_ids: Sequence[str]) -> list[str]:
+    """Return those of the orders that the views do not have."""
+    found = await books.views.view(lambda reader: reader.load(JOINED, order_ids))
+    return [order_id for order_id in order_ids if order_id not in found]
 
 
 def _config(directory: str) -> dict[str, str | bool | int | float | list[str]]:

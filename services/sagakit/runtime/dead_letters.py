@@ -27,6 +27,7 @@ from sagakit.core.control_contracts import (
 from sagakit.core.messages import Envelope, Message, message_id
 from sagakit.ports import Clock, Draft, Log, OffsetOutOfRangeError, Record
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.offsets import first_kept
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.wire import draft, headers_of
 
@@ -352,7 +353,7 @@ async def _records(log: Log, topic: str) -> AsyncIterator[Record]:
         try:
             page = await log.fetch(at, PAGE_RECORDS)
         except OffsetOutOfRangeError:
-            at = {place: await _first_kept(log, place, offset, ends[place]) for place, offset in at.items()}
+            at = {place: await first_kept(log, place, offset, ends[place]) for place, offset in at.items()}
             at = _before(at, ends)
             continue
         if not page:
@@ -366,16 +367,3 @@ async def _records(log: Log, topic: str) -> AsyncIterator[Record]:
 
 def _before(at: Mapping[Place, int], ends: Mapping[Place, int]) -> dict[Place, int]:
     return {place: offset for place, offset in at.items() if offset < ends[place]}
-
-
-async def _first_kept(log: Log, place: Place, offset: int, end: int) -> int:
-    """Return the first offset from this one on that is kept, found by halving: a log tells only whether one is kept."""
-    dropped, kept = offset - 1, end
-    while kept - dropped > 1:
-        middle = (dropped + kept) // 2
-        try:
-            await log.fetch({place: middle}, 1)
-            kept = middle
-        except OffsetOutOfRangeError:
-            dropped = middle
-    return kept

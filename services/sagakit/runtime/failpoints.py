@@ -87,9 +87,7 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
     passes = number or "1"
     known = (*NAMES, *BROKER_NAMES, *LETTER_NAMES, *VIEW_NAMES)
     if name not in known or not passes.isdecimal() or int(passes) < 1:
-        raise ValueError(
-            f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(known)}"
-        )
+        raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(known)}")
     ARMED[name] = kill_at(int(passes))
 
 

@@ -36,12 +36,14 @@ from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started, said_on
-from sagakit.runtime.topics import SAGAS_EVENTS
+from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
 from sagakit.runtime.wire import draft
 
 CALL_SECONDS_MAX = 10
 """How long an outside call may be under way before somebody else may ask again (with the same idempotency key)."""
 ATTEMPTS_PER_STEP = 1000
+UNASKED_SECONDS = 5
+"""How soon it is tried again what was not tried now."""
 PARKED_LOOK_SECONDS = 5
 """How often it is looked for messages that an older process parked, because it does not know their definition."""
 
@@ -79,7 +81,7 @@ class Participant:
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
         self._look_at: datetime | None = None
         self._begun_until: datetime | None = None
-        self.topics = frozenset({f"{name}.commands", SAGAS_EVENTS})
+        self.topics = heard_topics(name)
         self.beginnings: frozenset[str] = frozenset()
         for saga in sagas:
             self.learn(saga)
@@ -210,6 +212,11 @@ class Participant:
         self._fresh += turn.intended
 
 
+def heard_topics(name: str, *sagas: Saga) -> frozenset[str]:
+    """Return the topics that a participant in these sagas listens to."""
+    return frozenset({commands_topic(name), SAGAS_EVENTS}).union(*(share(saga, name).topics for saga in sagas))
+
+
 class _Turn:
     """One transaction's worth of a participant's work: parts in, parts and messages out."""
 
@@ -337,7 +344,7 @@ class _Turn:
             known = self._its.shares[part.definition]
             cause = part.step(ask.step).cause
             if isinstance(reply, Unknown):
-                part, todo = self._again(known, part, ask, reply.error)
+                part, todo = self._again(known, part, ask, reply)
             else:
                 outcome = outcome_of(reply)
                 if ask.by_hand is not None:
@@ -346,8 +353,11 @@ class _Turn:
             self._put(part)
             self._todo += [(ask.saga_id, item) for item in todo]
 
-    def _again(self, known: Share, part: Part, ask: Ask[msgspec.Struct], error: str) -> tuple[Part, list[Todo]]:
+    def _again(self, known: Share, part: Part, ask: Ask[msgspec.Struct], reply: Unknown) -> tuple[Part, list[Todo]]:
         """Put the step off, or give up when its attempts are used up."""
+        error = reply.error
+        if not reply.asked:
+            return put_off(part, ask.step, self._now + timedelta(seconds=UNASKED_SECONDS)), []
         policy: RetryPolicy = known.by_step[ask.step].step.retry
         step = part.step(ask.step)
         tries = step.tries + 1

@@ -20,9 +20,9 @@ from analytics_service.tables import VIEWS
 from analytics_service.versions import all_versions, begin, live_of, under_way
 from analytics_service.views import EVENT_TOPICS
 from analytics_service.wiring import TABLES
-from sagakit.hosting.process import GARBAGE_THRESHOLD
-from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
+from sagakit.adapters.sqlite.log import PARTITIONS
+from sagakit.hosting.process import GARBAGE_THRESHOLD
 from sagakit.ports import StoreUnavailableError
 from sagakit.runtime.clock import SystemClock
 from sagakit.runtime.consumer import Consumer

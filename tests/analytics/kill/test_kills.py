@@ -23,8 +23,8 @@ from analytics_service.settings import AnalyticsSettings
 from analytics_service.wiring import TABLES
 from onebox.bench.events import Traffic, write
 from onebox.recount.verification import Books, recounted
-from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
+from sagakit.adapters.sqlite.log import PARTITIONS
 from sagakit.runtime.failpoints import VARIABLE
 
 SEED = 20261125

@@ -330,7 +330,7 @@ def test_what_the_document_prints_of_dead_letters_is_what_sagactl_prints(tmp_pat
     letter_id = msgspec.json.decode(three_letters()[0].headers)["ce_id"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = {"XDG_DATA_HOME": str(tmp_path), "SAGACTL_ACTOR": "ada", "NO_COLOR": "1", "LETTER": letter_id, "PATH": path}
-    (block,) = (block for block in blocks(DOCUMENT) if block.kind == "shell-session")
+    (block,) = (block for block in blocks(DOCUMENT) if block.kind == "shell-session" and "sagactl dlq" in block.body)
     typed = list(commands(block))
     assert len(typed) == 5
     for command in typed:

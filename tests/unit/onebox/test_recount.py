@@ -32,7 +32,9 @@ from analytics_service.files import FileStores
 from analytics_service.orders import JoinedOrder
 from analytics_service.tables import CHUNKS, JOINED, LANES, PRODUCTS, REASONS, TOTALS, USERS, Chunk, Sums
 from analytics_service.wiring import TABLES
+from onebox.commands.analytics import verdict_of
 from onebox.errors import BadInput, NotFound, Unreachable
+from onebox.output import Output
 from onebox.recount import rules
 from onebox.recount.opening import opened
 from onebox.recount.verdict import Verdict, line, told
@@ -495,3 +497,28 @@ async def test_missing_files_and_versions_are_named(box: Path, tmp_path: Path) -
     with pytest.raises(NotFound, match=r"holds no analytics-1\.db"):
         async with opened(box, 1, {}):
             pass
+
+
+async def test_without_a_directory_the_files_are_where_the_environment_says(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGAPLANE_DATA_DIR", str(box))
+    assert (await verdict_of(Output(), None)).equal
+
+
+@pytest.mark.parametrize("name", ["SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS", "SAGAPLANE_DATABASE_URL"])
+async def test_a_directory_that_is_given_holds_files_whatever_the_environment_says(box: Path, name: str) -> None:
+    async with opened(box, None, {name: "nowhere"}) as books:
+        assert books.version == 1
+
+
+async def test_a_variable_that_means_nothing_is_told(box: Path) -> None:
+    with pytest.raises(BadInput, match=r"SAGAPLANE_DATABASE_URL=\*\*\*: expected postgresql://"):
+        async with opened(None, None, {"SAGAPLANE_DATABASE_URL": "nowhere", "SAGAPLANE_DATA_DIR": str(box)}):
+            pass
+
+
+async def test_views_of_another_shop_are_not_taken_for_those_that_were_asked_for(box: Path) -> None:
+    assert (await verdict_of(Output(), box, holding=["order-pen", "order-yen"])).equal
+    with pytest.raises(NotFound, match="the views there do not have order order-of-another-shop"):
+        await verdict_of(Output(), box, holding=["order-pen", "order-of-another-shop"])

@@ -1,14 +1,16 @@
 """The consumer loop: a message that cannot be handled is a dead letter, and holds no other up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import pytest
 from tests.unit.order_service.shop import NOON, HandClock
+from typing_extensions import override
 
 from sagakit.adapters.memory import MemoryLog, MemoryStore
 from sagakit.core.messages import Message
-from sagakit.ports import Transaction
-from sagakit.runtime.consumer import Consumer
+from sagakit.ports import OffsetOutOfRangeError, TopicRecreatedError, Transaction
+from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 
@@ -70,3 +72,94 @@ async def test_bad_messages_are_dead_letters_and_all_others_are_handled_once_wit
     assert sorted(letter.key or "" for letter in letters) == sorted(f"bad-{number}" for number in bad)
     assert {letter.topic for letter in letters} == {"order.dlq"}
     assert handler.asked < 3 * 2 * 10 + 10
+
+
+class NamedLog(MemoryLog):
+    """A log whose topics can be made anew, as those of a broker can."""
+
+    identity = "first"
+
+    @override
+    async def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(topics, self.identity)
+
+    async def anew(self, identity: str, *saga_ids: str) -> None:
+        self.identity = identity
+        self.state.places.clear()
+        await self.publish([draft(TOPIC, a_message(saga_id)) for saga_id in saga_ids])
+
+
+class Read:
+    """A consumer that has read three messages, over a log that can be made anew."""
+
+    def __init__(self) -> None:
+        clock = HandClock()
+        self.store, self.log, self.handler = MemoryStore((KNOWN_TOPICS,)), NamedLog(clock), Fragile()
+        self.consumer = Consumer(
+            service="order",
+            group="order",
+            handler=self.handler,
+            store=self.store,
+            log=self.log,
+            contracts=SHOP,
+            clock=clock,
+        )
+
+    async def begin(self) -> None:
+        await self.log.anew("first", "order-1", "order-2", "order-3")
+        while await self.consumer.step():
+            pass
+        assert sorted(self.handler.handled) == ["order-1", "order-2", "order-3"]
+
+    async def repair(self) -> None:
+        """Do what a person does: go back to the beginning, and know the topic as it is now."""
+
+        async def work(transaction: Transaction) -> None:
+            for (topic, partition), offset in (await transaction.progress("order")).items():
+                await transaction.advance("order", topic, partition, offset, 0)
+            await transaction.save(KNOWN_TOPICS, [KnownTopic(TOPIC, self.log.identity)])
+
+        await self.store.transact(work)
+
+
+@pytest.fixture
+async def read() -> Read:
+    read = Read()
+    await read.begin()
+    return read
+
+
+async def test_a_consumer_whose_offsets_are_not_in_the_log_goes_on_where_a_repair_put_it(read: Read) -> None:
+    await read.log.anew("first")
+    for _ in range(2):
+        with pytest.raises(OffsetOutOfRangeError):
+            await read.consumer.step()
+    await read.repair()
+    await read.log.anew("first", "order-4")
+    while await read.consumer.step():
+        pass
+    assert read.handler.handled[3:] == ["order-4"]
+
+
+async def test_a_consumer_reads_nothing_of_a_topic_made_anew_until_a_repair_knows_it(read: Read) -> None:
+    await read.log.anew("second", "order-4")
+    with pytest.raises(OffsetOutOfRangeError):
+        await read.consumer.step()
+    await read.log.anew("second", *(f"order-{number}" for number in range(40, 80)))
+    for _ in range(2):
+        with pytest.raises(TopicRecreatedError, match="sagactl offsets check"):
+            await read.consumer.step()
+    assert len(read.handler.handled) == 3
+    await read.repair()
+    while await read.consumer.step():
+        pass
+    assert len(read.handler.handled) == 43
+
+
+async def test_a_consumer_that_runs_goes_where_its_offsets_were_moved_to(read: Read) -> None:
+    await read.repair()
+    await read.log.publish([draft(TOPIC, a_message("order-4"))])
+    while await read.consumer.step():
+        pass
+    assert read.consumer.counts["fenced"] == 1
+    assert "order-4" in read.handler.handled[3:]

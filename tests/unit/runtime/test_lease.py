@@ -1,4 +1,4 @@
-"""Of several instances one holds the lease; who is silent loses it, who comes back under its own name has it at once."""
+"""Of several instances one holds the lease; who is silent loses it, who comes back under its name has it at once."""
 
 from datetime import timedelta
 
@@ -42,7 +42,9 @@ async def test_a_silent_holder_is_succeeded_when_its_time_is_over_and_knows_it()
     assert not await first.held()
 
 
-async def test_an_instance_that_comes_back_under_its_name_has_the_lease_at_once_and_the_one_before_has_lost_it() -> None:
+async def test_an_instance_that_comes_back_under_its_name_has_the_lease_at_once_and_the_one_before_has_lost_it() -> (
+    None
+):
     world = Instances()
     before, other = world.instance("a"), world.instance("b")
     assert await before.held()
