@@ -214,16 +214,20 @@ class Consumer:
             raise TopicRecreatedError(f"{named}: made anew since offsets were stored; see `sagactl offsets check`")
 
     async def _fetch(self, limit: int) -> list[Record]:
-        """Return the next records, causes before effects; every second time the rest has its turn in any case."""
+        """Return the next records, causes before effects; every second time the rest has its turn in any case.
+
+        That turn is half as long: where both have piled up, causes get ahead, and effects need not be parked.
+        """
         if not self._first:
             return await self._log.fetch(self._positions, limit)
         records: list[Record] = []
-        if not self._full:
+        was_full = self._full
+        if not was_full:
             records = await self._log.fetch({at: o for at, o in self._positions.items() if at[0] in self._first}, limit)
         self._full = len(records) == limit
         if not self._full:
             rest = {at: o for at, o in self._positions.items() if at[0] not in self._first}
-            records += await self._log.fetch(rest, limit)
+            records += await self._log.fetch(rest, max(1, limit // 2) if was_full else limit)
         return records
 
     async def _settle(self, records: Sequence[Record]) -> None:

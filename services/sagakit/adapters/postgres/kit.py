@@ -9,12 +9,16 @@ from zlib import crc32
 
 from sagakit.adapters.postgres.columns import quoted
 
+FACTS = "kit_facts"
+FACT_COLUMNS = ("stream", "first_version", "last_version", "at", "facts_json")
+
 
 class KitTables:
     """Statements upon the facts, claims, progress and outbox of one store."""
 
     def __init__(self, schema: str) -> None:
         """Make every text."""
+        self.schema = schema
         facts, claims, progress, outbox, writers = (
             f"{quoted(schema)}.kit_{name}" for name in ("facts", "claims", "progress", "outbox", "writers")
         )

@@ -39,7 +39,9 @@ class RowFormat(Generic[R]):
             dict.fromkeys(name for index in (*table.indexes, *table.unique) for name in index if name != table.key)
         )
         self.types = {name: column_type(types[name]) for name in (table.key, *self.columns)}
+        self.schema = schema
         self.name = f"{quoted(schema)}.{quoted(table.name)}"
+        self.written = (table.key, *self.columns, DOC, REVISION)
         self.key_of: Callable[[R], str] = attrgetter(table.key)
         self.decode: Callable[[str], R] = msgspec.json.Decoder(table.record).decode
         self._attributes = [(attrgetter(name), is_word(types[name])) for name in self.columns]
@@ -88,6 +90,19 @@ class RowFormat(Generic[R]):
             arrays.append([as_column(value) for value in values] if word else values)
         arrays.append([encode(record).decode() for record in records])
         return arrays
+
+    def rows(self, records: Iterable[R], revision: int) -> list[tuple[Any, ...]]:
+        """Return the records as rows of `written`, all with this revision."""
+        key_of, attributes = self.key_of, self._attributes
+        return [
+            (
+                key_of(record),
+                *(as_column(attribute(record)) if word else attribute(record) for attribute, word in attributes),
+                encode(record).decode(),
+                revision,
+            )
+            for record in records
+        ]
 
     def in_order(self, records: Iterable[R]) -> list[R]:
         """Return the records in the order in which every instance writes them."""
