@@ -12,6 +12,8 @@ import payment_service.wiring as payment
 import shipping_service.wiring as shipping
 from sagakit.hosting import Adapters, opened
 from sagakit.runtime.service import Service
+from shop_contracts.access import ACCESS, listener
+from shop_contracts.order_saga import ORDER
 from shop_contracts.topics import TOPICS, topics_of
 
 HOSTS: Mapping[str, Callable[[Adapters], Awaitable[Service]]] = {
@@ -24,6 +26,7 @@ HOSTS: Mapping[str, Callable[[Adapters], Awaitable[Service]]] = {
 }
 ALL_TOPICS = (*TOPICS, *topics_of("notification"))
 """Those of the shop, and those of the service that the shop does not know of."""
+ALL_ACCESS = {**ACCESS, "notification": listener("notification", ORDER.events_topic)}
 
 
 @asynccontextmanager

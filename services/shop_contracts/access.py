@@ -39,6 +39,11 @@ def _participant(service: str) -> Access:
     return _access(service, heard, (ORDER_SAGA.participant(service).events_topic,), (service,))
 
 
+def listener(service: str, *hears: str) -> Access:
+    """Return what a service needs that only listens to these topics."""
+    return _access(service, hears, (), (service,))
+
+
 PARTICIPANTS = (PAYMENT, INVENTORY, SHIPPING)
 ACCESS: Mapping[str, Access] = {
     "order": _access(
@@ -48,9 +53,8 @@ ACCESS: Mapping[str, Access] = {
         ("order", "order-intake"),
     ),
     **{party.name: _participant(party.name) for party in PARTICIPANTS},
-    "notification": _access("notification", (ORDER.events_topic,), (), ("notification",)),
     "analytics": _access(
         "analytics", (*VIEWED, USERS), (ANALYTICS_EVENTS, USERS), ("analytics-desk", f"analytics-v{ANY}")
     ),
 }
-"""By service."""
+"""By service of the shop; who only listens needs what `listener` says."""

@@ -10,8 +10,8 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from tests.real.secured_kafka import SecuredKafka
 
-from onebox.wiring import ALL_TOPICS
-from shop_contracts.access import ACCESS, ANY
+from onebox.wiring import ALL_ACCESS, ALL_TOPICS
+from shop_contracts.access import ANY
 
 ADMIN = "admin"
 TOPIC, GROUP = 2, 3
@@ -25,7 +25,7 @@ Rule = tuple[int, str, int]
 
 def rules_of(service: str) -> list[Rule]:
     """Return what a service may do, and no more."""
-    access = ACCESS[service]
+    access = ALL_ACCESS[service]
     return [
         *((TOPIC, topic.name, DESCRIBE) for topic in ALL_TOPICS),
         *((TOPIC, topic, READ) for topic in access.reads),
@@ -40,7 +40,7 @@ class Rights:
     """Users with passwords, one for each service, and an administrator who may do everything."""
 
     secured: SecuredKafka
-    passwords: dict[str, str] = field(default_factory=lambda: {user: f"{user}-secret" for user in (*ACCESS, ADMIN)})
+    passwords: dict[str, str] = field(default_factory=lambda: {user: f"{user}-secret" for user in (*ALL_ACCESS, ADMIN)})
 
     def add_users(self) -> None:
         for user, password in self.passwords.items():

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.real
 KILLED_SECONDS_MAX = 30.0
 DRAIN_SECONDS_MAX = 15.0
 GUESTS = 5
+ORDERS_COPIED = 100
 CONSUMED = "saga_messages_consumed_total"
 
 
@@ -77,11 +78,11 @@ def test_instances_that_join_and_leave_share_the_work_with_those_that_stay(its: 
 
 def test_records_that_come_twice_change_nothing(its: Shop) -> None:
     its.open()
-    with its.under_load():
-        its.served_seconds("shipping", time.monotonic())
+    with its.under_load() as load:
+        until(lambda: len(load.placed) >= ORDERS_COPIED, 60, f"{ORDERS_COPIED} orders are placed")
         copied = copy_everything(its.environment, its.random)
         say(f"{copied} records copied")
-        assert copied > 100
+        assert copied > ORDERS_COPIED
         its.served_seconds("shipping", time.monotonic())
     copied = copy_everything(its.environment, its.random)
     say(f"{copied} records copied, of which some were copies")

@@ -45,7 +45,7 @@ from shop_contracts.messages import Item, OrderCreated, PaymentCompleted
 from shop_contracts.order_saga import ORDER, ORDER_SAGA, PAYMENT
 
 OFFSET = 21_000
-IN_FLIGHT_MAX = 6_000
+IN_FLIGHT_MAX = 2_000
 WARM_ORDERS = 5_000
 
 
@@ -67,6 +67,7 @@ class RealBench:
         self, rates: dict[str, str], without: frozenset[str] = frozenset()
     ) -> AsyncIterator[tuple[Box, Load]]:
         """Run the services over empty databases and topics, with full shelves."""
+        await self.servers.forget(self.prefix)
         self.run += 1
         await self.servers.fresh(self.prefix)
         await prepare(self.database_url, self.kafka(), self.partitions)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 POSTGRES, KAFKA = "postgres:15", "apache/kafka:4.3.1"
 HEAP = "-Xms768m -Xmx768m"
-POSTGRES_OPTIONS = ("shared_buffers=512MB", "max_wal_size=4GB", "checkpoint_timeout=15min")
+POSTGRES_OPTIONS = ("shared_buffers=2GB", "max_wal_size=4GB", "checkpoint_timeout=15min")
 """Nothing of it touches durability: `fsync` and `synchronous_commit` are on."""
 START_SECONDS_MAX = 90.0
 DATABASES = ("order", "payment", "inventory", "shipping", "notification", "analytics")
@@ -42,13 +42,18 @@ class Servers:
         return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.postgres_port}/{prefix}_{{service}}"
 
     async def fresh(self, prefix: str) -> None:
-        """Make empty databases whose names begin with this prefix."""
+        """Make empty databases whose names begin with this prefix, on a server that has nothing left to write."""
         for name in DATABASES:
-            await docker("exec", self.postgres, "psql", "-U", "postgres", "-qc", f'CREATE DATABASE "{prefix}_{name}"')
+            await self._sql(f'CREATE DATABASE "{prefix}_{name}"')
+        await self._sql("CHECKPOINT")
 
-    async def vacuum(self) -> None:
-        """Begin a figure as a database does that has been looked after."""
-        await docker("exec", self.postgres, "psql", "-U", "postgres", "-qc", "CHECKPOINT")
+    async def forget(self, prefix: str) -> None:
+        """Remove them, so that nobody tidies them up during the next measurement."""
+        for name in DATABASES:
+            await self._sql(f'DROP DATABASE IF EXISTS "{prefix}_{name}" WITH (FORCE)')
+
+    async def _sql(self, statement: str) -> None:
+        await docker("exec", self.postgres, "psql", "-U", "postgres", "-qc", statement)
 
     async def facts(self) -> str:
         """Return the settings of durability that are in force, as the servers tell them."""

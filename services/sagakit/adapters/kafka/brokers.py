@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiokafka import errors
 from aiokafka.structs import TopicPartition
 
-from sagakit.adapters.kafka.connection import said
+from sagakit.adapters.kafka.connection import Explanation, said
 from sagakit.adapters.kafka.protocol import TopicSeen, topics_request
 from sagakit.ports import LogUnavailableError
 
@@ -47,11 +47,18 @@ async def patiently(ask: Callable[[], Awaitable[T]], brokers: "Brokers") -> T:
 class Brokers:
     """A connected client; topics have the names that the port knows, and a prefix on the wire only."""
 
-    def __init__(self, client: Any, prefix: str, user: str) -> None:  # noqa: ANN401 - aiokafka has no types
-        """Speak through this client, as this user."""
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - aiokafka has no types
+        prefix: str,
+        user: str,
+        explanation: Explanation,
+    ) -> None:
+        """Speak through this client, as this user; when no broker can be reached, `explanation` may tell why."""
         self._client = client
         self._prefix = prefix
         self._user = user
+        self._explanation = explanation
 
     def wire(self, name: str) -> str:
         """Return the name of a topic or a group as the brokers know it."""
@@ -145,7 +152,5 @@ class Brokers:
 
     def unavailable(self, error: BaseException) -> str:
         """Return what a failed request means."""
-        return f"Kafka is unavailable: {said(error)}"
-
-    def _remedy(self, topic: str) -> str:
-        return f"give it Read, Write and Describe on topic {self.wire(topic)}"
+        why = self._explanation.text() if isinstance(error, errors.NodeNotReadyError) else None
+        return f"Kafka is unavailable: {why or said(error)}"

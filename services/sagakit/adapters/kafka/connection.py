@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ CONNECT_SECONDS = 8.0
 REQUEST_SECONDS = 10.0
 FAREWELL_SECONDS = 0.2
 STOP_SECONDS = 2.0
+EXPLAINED_SECONDS = 5.0
 
 SERVERS = "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS"
 PROTOCOL = "SAGAPLANE_KAFKA_SECURITY_PROTOCOL"
@@ -88,6 +90,39 @@ async def probe(settings: KafkaSettings) -> AsyncIterator[Any]:
             await _closed(connection)
         return
     raise LogUnavailableError(refusal)
+
+
+class Explanation:
+    """Why no broker lets us in, found out in the background: a client only knows that it has no connection."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Know nothing yet."""
+        self._settings = settings
+        self._text: str | None = None
+        self._found_at = self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+
+    def text(self) -> str | None:
+        """Return what was found out lately, if anything was; have it found out anew when that is some time ago."""
+        now = time.monotonic()
+        if (self._asking is None or self._asking.done()) and now - self._asked_at >= EXPLAINED_SECONDS:
+            self._asked_at = now
+            self._asking = asyncio.create_task(self._ask())
+        return self._text if now - self._found_at < 2 * EXPLAINED_SECONDS else None
+
+    async def close(self) -> None:
+        """Find out nothing more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _ask(self) -> None:
+        try:
+            async with probe(self._settings):
+                self._text = None
+        except (LogUnavailableError, WrongSettingsError) as error:
+            self._text = str(error)
+        self._found_at = time.monotonic()
 
 
 async def _closed(connection: Any) -> None:  # noqa: ANN401

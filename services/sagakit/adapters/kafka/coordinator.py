@@ -9,7 +9,7 @@ from aiokafka.client import CoordinationType
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
-from sagakit.adapters.kafka.connection import SESSION, said
+from sagakit.adapters.kafka.connection import SESSION, Explanation, said
 from sagakit.adapters.kafka.protocol import heartbeat, leave_group
 from sagakit.adapters.kafka.shares import (
     PROTOCOL,
@@ -62,10 +62,12 @@ class Coordinator:
         topics: tuple[str, ...],
         partitions: int,
         session_seconds: float,
+        explanation: Explanation,
     ) -> None:
         """Have no seat yet."""
         self.seated = False
         self._client = client
+        self._explanation = explanation
         self._prefix = prefix
         self._group = prefix + group
         self._name = name
@@ -180,5 +182,7 @@ class Coordinator:
                 )
             case errors.InconsistentGroupProtocolError():
                 return "others are in it who divide it in another way; no other program may use this group"
+            case errors.NodeNotReadyError() | errors.GroupCoordinatorNotAvailableError():
+                return self._explanation.text()
             case _:
                 return None

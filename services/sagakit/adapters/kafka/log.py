@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sagakit.adapters.kafka.background import Background
 from sagakit.adapters.kafka.brokers import FORBIDDEN, Brokers, Place
-from sagakit.adapters.kafka.connection import new_client, probe, start, stop
+from sagakit.adapters.kafka.connection import Explanation, new_client, probe, start, stop
 from sagakit.adapters.kafka.coordinator import Coordinator
 from sagakit.adapters.kafka.membership import KafkaMembership
 from sagakit.adapters.kafka.offsets import END, offsets_at, prune
@@ -33,6 +33,7 @@ class _Shared:
     settings: KafkaSettings
     client: Any
     brokers: Brokers
+    explanation: Explanation
     publisher: Publisher
     background: Background
     partitions: int
@@ -63,17 +64,17 @@ class KafkaLog:
         async with probe(settings) as connection:
             seen = await connection.send(topics_request([settings.topic_prefix + topic for topic in topics]))
         partitions = _common_partitions(seen, settings)
-        client = new_client(settings, "log")
+        client, explanation = new_client(settings, "log"), Explanation(settings)
         try:
             await start(client, settings)
-            brokers = Brokers(client, settings.topic_prefix, settings.user)
+            brokers = Brokers(client, settings.topic_prefix, settings.user, explanation)
             brokers.watch(topics)
             await brokers.refresh()
         except BaseException:
             await stop(client)
             raise
         publisher = Publisher(brokers, partitions, settings.publish_seconds)
-        return cls(_Shared(settings, client, brokers, publisher, Background(settings), partitions))
+        return cls(_Shared(settings, client, brokers, explanation, publisher, Background(settings), partitions))
 
     @property
     def partitions(self) -> int:
@@ -114,6 +115,7 @@ class KafkaLog:
                 topics=wanted,
                 partitions=shared.partitions,
                 session_seconds=shared.settings.session_seconds,
+                explanation=Explanation(shared.settings),
             )
 
         membership = KafkaMembership(shared.background, connect, shared.settings.session_seconds)
@@ -141,6 +143,7 @@ class KafkaLog:
         shared.closed = True
         await asyncio.gather(*(reader.close() for reader in shared.readers))
         await shared.background.close()
+        await shared.explanation.close()
         await stop(shared.client)
 
     def _places(self, topics: Iterable[str]) -> list[Place]:

@@ -14,7 +14,7 @@ from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
 from sagakit.adapters.kafka.brokers import FORBIDDEN, MISSING, Brokers, PassingError
-from sagakit.adapters.kafka.connection import REQUEST_SECONDS, new_client, probe, start, stop
+from sagakit.adapters.kafka.connection import REQUEST_SECONDS, Explanation, new_client, probe, start, stop
 from sagakit.adapters.kafka.offsets import END, offsets_at
 from sagakit.adapters.kafka.protocol import Answer, Request
 from sagakit.adapters.kafka.settings import KafkaSettings
@@ -86,7 +86,7 @@ async def _brokers(settings: KafkaSettings) -> AsyncIterator[Brokers]:
     client = new_client(settings, "topics")
     try:
         await start(client, settings)
-        yield Brokers(client, settings.topic_prefix, settings.user)
+        yield Brokers(client, settings.topic_prefix, settings.user, Explanation(settings))
     finally:
         await stop(client)
 
