@@ -6,6 +6,8 @@ import typing
 from datetime import datetime
 from typing import Any
 
+from typing_extensions import override
+
 TYPES: dict[type, str] = {bool: "boolean", int: "bigint", float: "double precision", datetime: "timestamptz"}
 TEXT = 'text COLLATE "C"'
 """Ordered by code point, whatever the language of the database."""
@@ -31,9 +33,17 @@ def is_word(declared: Any) -> bool:  # noqa: ANN401 - a type expression
     return any(kind not in plain for kind in _alternatives(declared))
 
 
-def quoted(name: str) -> str:
-    """Return a name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
+class Numbered:
+    """The parameters of one text: $1, $2 and so on, each time it is written."""
+
+    def __init__(self) -> None:
+        """Begin with the first."""
+        self._last = 0
+
+    @override
+    def __str__(self) -> str:
+        self._last += 1
+        return f"${self._last}"
 
 
 def _alternatives(declared: Any) -> list[Any]:  # noqa: ANN401 - a type expression

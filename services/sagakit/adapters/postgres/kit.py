@@ -7,7 +7,7 @@ answer was lost. The number of the transaction itself would not do, for a server
 
 from zlib import crc32
 
-from sagakit.adapters.postgres.columns import quoted
+from sagakit.adapters.shared.queries import quoted
 
 FACTS = "kit_facts"
 FACT_COLUMNS = ("stream", "first_version", "last_version", "at", "facts_json")

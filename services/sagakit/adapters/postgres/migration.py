@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from sagakit.adapters.postgres.columns import quoted
 from sagakit.adapters.postgres.connections import Address, connect
 from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words, line_of, state_of
 from sagakit.adapters.postgres.schema import refuse_old, this_version
 from sagakit.adapters.postgres.tables import DOC, REVISION, RowFormat
+from sagakit.adapters.shared.queries import quoted
 from sagakit.ports import Table
 
 T = TypeVar("T")

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from sagakit.adapters.postgres.columns import quoted
 from sagakit.adapters.postgres.connections import Address, Connection
 from sagakit.adapters.postgres.errors import WrongDatabaseError
 from sagakit.adapters.postgres.tables import DOC, REVISION, RowFormat
+from sagakit.adapters.shared.queries import quoted
 
 KIT: dict[str, tuple[str, ...]] = {
     "kit_schema": ("one", "written_by", "oldest"),

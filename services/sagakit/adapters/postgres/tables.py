@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sagakit.adapters.postgres.columns import TEXT, as_column, column_type, is_word, quoted
-from sagakit.adapters.postgres.queries import Queries
+from sagakit.adapters.postgres.columns import TEXT, Numbered, as_column, column_type, is_word
+from sagakit.adapters.shared.queries import Queries, quoted
 from sagakit.ports import Table
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -46,7 +46,7 @@ class RowFormat(Generic[R]):
         self.decode: Callable[[str], R] = msgspec.json.Decoder(table.record).decode
         self._attributes = [(attrgetter(name), is_word(types[name])) for name in self.columns]
         self._write_texts(quoted(table.key), [quoted(name) for name in self.columns])
-        self.queries = Queries(table, self.name, DOC)
+        self.queries = Queries(table, self.name, DOC, Numbered, as_column)
 
     def _write_texts(self, key: str, columns: Sequence[str]) -> None:
         names = ", ".join([key, *columns, DOC])

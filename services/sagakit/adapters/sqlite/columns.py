@@ -4,6 +4,8 @@ import enum
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from typing_extensions import override
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -27,6 +29,9 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + microseconds * MICROSECOND
 
 
-def quoted(name: str) -> str:
-    """Return a name as SQL writes it."""
-    return f'"{name}"'
+class Marks:
+    """The parameters of a text: a mark each time it is written."""
+
+    @override
+    def __str__(self) -> str:
+        return "?"

@@ -8,7 +8,7 @@ index needs no migration, only a moment at its start.
 import sqlite3
 from typing import Any
 
-from sagakit.adapters.sqlite.columns import quoted
+from sagakit.adapters.shared.queries import quoted
 from sagakit.adapters.sqlite.connection import WrongFileError
 from sagakit.adapters.sqlite.tables import DOC, RowFormat
 

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from sagakit.adapters.sqlite.columns import as_column, quoted
+from sagakit.adapters.shared.queries import Queries, quoted
+from sagakit.adapters.sqlite.columns import Marks, as_column
 from sagakit.adapters.sqlite.insert import Insert
-from sagakit.adapters.sqlite.queries import Queries
 from sagakit.ports import Table
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -51,7 +51,7 @@ class RowFormat(Generic[R]):
         )
         self.remove = f"DELETE FROM {self._name} WHERE {self._key}=?"
         self.load = f"SELECT {self._key}, {DOC} FROM {self._name} WHERE {self._key} IN "
-        self.queries = Queries(table, DOC)
+        self.queries = Queries(table, self._name, DOC, Marks, as_column)
         self._attributes = attrgetter(table.key, *self.columns)
         self.key_of: Callable[[R], str] = attrgetter(table.key)
         self.indexed: Callable[[msgspec.Struct], Any] = attrgetter(*self.columns) if self.columns else _nothing
