@@ -12,7 +12,7 @@ from tests.crash.driver import ON_HAND
 from tests.crash.place import Place
 from tests.crash.processes import born, settle
 
-from sagakit.runtime.failpoints import NAMES
+from sagakit.runtime.failpoints import LEASE_NAMES, NAMES
 
 PASSES = (1, 2, 5)
 OFTEN = ("consumer.", "relay.", "http.")
@@ -20,7 +20,7 @@ OFTEN = ("consumer.", "relay.", "http.")
 KILLS_AT_RANDOM = 6
 
 
-@pytest.mark.parametrize("place", NAMES)
+@pytest.mark.parametrize("place", [*NAMES, *LEASE_NAMES])
 def test_whoever_is_killed_at_a_named_place_leaves_books_that_balance_after_the_restart(
     place: str, tmp_path: Path
 ) -> None:

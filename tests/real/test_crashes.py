@@ -15,7 +15,7 @@ from tests.real.kafka import Broker
 from tests.real.postgres import Postgres
 
 from sagakit.adapters.kafka import KafkaSettings
-from sagakit.runtime.failpoints import BROKER_NAMES, NAMES
+from sagakit.runtime.failpoints import BROKER_NAMES, LEASE_NAMES, NAMES
 
 pytestmark = pytest.mark.real
 
@@ -52,7 +52,7 @@ def copied(postgres: Postgres, template: str, name: str) -> Iterator[str]:
         postgres.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.mark.parametrize("failpoint", [*NAMES, *BROKER_NAMES])
+@pytest.mark.parametrize("failpoint", [*NAMES, *LEASE_NAMES, *BROKER_NAMES])
 def test_whoever_is_killed_at_a_named_place_leaves_books_that_balance_after_the_restart(
     failpoint: str, place: Place
 ) -> None:

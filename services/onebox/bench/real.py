@@ -178,10 +178,10 @@ async def used(bench: RealBench, box: Box) -> dict[str, float]:
 
 async def latency(bench: RealBench, per_second: int = 800, seconds: int = 20) -> Lines:
     """Place orders at a steady rate; from an order's creation to its end, by the service's own clock."""
-    async with bench.running(ALL_SUCCEED) as (_, load):
+    async with bench.running(ALL_SUCCEED) as (box, load):
         step = 0.02
         size = int(per_second * step)
-        began = time.perf_counter()
+        before, began = await used(bench, box), time.perf_counter()
         sent: set[asyncio.Task[None]] = set()
         for number in range(int(seconds / step)):
             await asyncio.sleep(max(0.0, began + number * step - time.perf_counter()))
@@ -189,11 +189,14 @@ async def latency(bench: RealBench, per_second: int = 800, seconds: int = 20) ->
         await asyncio.gather(*sent)
         offered = load.placed / (time.perf_counter() - began)
         await load.until_all_ended()
+        after = await used(bench, box)
+        cpu = sum(after.values()) - sum(before.values())
         found = await load.orders.view(lambda reader: reader.select(ORDERS, Query(limit=1_000_000)))
         taken = [(order.ended_at - order.created_at).total_seconds() for order in found if order.ended_at is not None]
     return [
         (f"saga latency at {offered:,.0f}/s, p50", f"{percentile(taken, 0.5) * 1000:.0f} ms", ""),
         (f"saga latency at {offered:,.0f}/s, p99", f"{percentile(taken, 0.99) * 1000:.0f} ms", "under 1 s"),
+        ("  CPU seconds per 1,000 sagas meanwhile", f"{cpu / load.placed * 1000:.2f}", ""),
     ]
 
 

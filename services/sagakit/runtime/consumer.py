@@ -38,6 +38,7 @@ from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.wire import draft, parse, type_in
 
 BATCH_RECORDS_MAX = 1000
+SMALL_BATCH = 200
 log_lines = logging.getLogger(__name__)
 
 
@@ -122,6 +123,8 @@ class Consumer:
         self._full = False
         self.behind = False
         """True while the last batch was as large as batches get: there is more to be read at once."""
+        self.sparse = False
+        """True while the last batch was so small that what it cost was mostly its own."""
         self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
 
     @property
@@ -145,6 +148,7 @@ class Consumer:
             self._forget()
             raise
         self.behind = self._is_behind(records)
+        self.sparse = len(records) < SMALL_BATCH
         if not records:
             return False
         try:

@@ -37,10 +37,13 @@ NAMES = (
     "batches.after_commit",
     "expiry.before_commit",
     "expiry.after_commit",
+)
+"""`within` is in the middle of a transaction, when all is written and nothing committed."""
+LEASE_NAMES = (
     "lease.before_commit",
     "lease.after_commit",
 )
-"""`within` is in the middle of a transaction, when all is written and nothing committed."""
+"""Where instances of a service settle which of them publishes; whoever has one instance needs no such."""
 BROKER_NAMES = (
     "group.before_topics",
     "group.after_topics",
@@ -85,7 +88,7 @@ def arm_from_environment(environment: Mapping[str, str] = os.environ) -> None:
         return
     name, _, number = wish.partition(":")
     passes = number or "1"
-    known = (*NAMES, *BROKER_NAMES, *LETTER_NAMES, *VIEW_NAMES)
+    known = (*NAMES, *LEASE_NAMES, *BROKER_NAMES, *LETTER_NAMES, *VIEW_NAMES)
     if name not in known or not passes.isdecimal() or int(passes) < 1:
         raise ValueError(f"{VARIABLE}={wish}: expected name:number, counted from 1, with one of {', '.join(known)}")
     ARMED[name] = kill_at(int(passes))

@@ -34,12 +34,18 @@ class Steps(Protocol):
         """Do one bounded piece of work; tell whether there may be more at once."""
 
 
+async def turn() -> None:
+    """Let others have their turn."""
+    await asyncio.sleep(0)
+
+
 @dataclass
 class Loop:
-    """One loop: its steps, how it waits when there is nothing to do, and what is wrong with it now."""
+    """One loop: its steps, how it waits when there is nothing to do and goes on when there was, and what is wrong."""
 
     steps: Steps
     idle: Callable[[], Awaitable[None]]
+    go_on: Callable[[], Awaitable[None]] = turn
     trouble: str | None = None
     failures: int = 0
 
@@ -58,7 +64,7 @@ class Loop:
             if not more and not stop.is_set():
                 await self.idle()
             else:
-                await asyncio.sleep(0)
+                await self.go_on()
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
@@ -99,9 +105,11 @@ class Runner:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def add(self, steps: Steps, idle: Callable[[], Awaitable[None]]) -> Loop:
+    def add(
+        self, steps: Steps, idle: Callable[[], Awaitable[None]], go_on: Callable[[], Awaitable[None]] = turn
+    ) -> Loop:
         """Add a loop; it runs from `start` on."""
-        loop = Loop(steps, idle)
+        loop = Loop(steps, idle, go_on)
         self.loops.append(loop)
         return loop
 

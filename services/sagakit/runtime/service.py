@@ -3,6 +3,7 @@
 A service's `wiring` makes one of these from its settings, a store and a log; `__main__` and the box run it.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
 from sagakit.runtime.lease import LEASES, Lease
-from sagakit.runtime.loops import Bell, Loop, Runner, Steps
+from sagakit.runtime.loops import Bell, Loop, Runner, Steps, turn
 from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, Samples, counted
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.projection import Unhurried
@@ -31,6 +32,9 @@ from sagakit.runtime.settings import ServiceSettings
 KIT_TABLES = (LEASES, KNOWN_TOPICS)
 """What the kit itself keeps in the store of every service."""
 LOG_WAIT_SECONDS = 0.5
+GATHER_SECONDS = 0.05
+STEADY_BATCHES, STEADY_SECONDS = 12, 1.0
+"""A flow is steady when so many batches came within that time: more than one saga, or ten, bring."""
 RELAY_WAIT_SECONDS = 0.1
 """How late a message is published that another instance left in the outbox; our own commits wake the relay."""
 DUE_WAIT_SECONDS = 0.1
@@ -115,7 +119,7 @@ class Service:
         The bells in `then` are rung after each commit; the topics in `first` are read before the others.
         """
         consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first)
-        self.attend(consumer, lambda: consumer.wait(LOG_WAIT_SECONDS))
+        self.attend(consumer, lambda: consumer.wait(LOG_WAIT_SECONDS), self._gathering(consumer))
         return consumer
 
     def hear_unhurried(self, handler: Handler, group: str, pause_seconds: float) -> None:
@@ -148,10 +152,30 @@ class Service:
 
         return idle
 
-    def attend(self, hearing: Hearing, idle: Callable[[], Awaitable[None]]) -> None:
+    def attend(
+        self,
+        hearing: Hearing,
+        idle: Callable[[], Awaitable[None]],
+        go_on: Callable[[], Awaitable[None]] = turn,
+    ) -> None:
         """Run a reader of another kind than `hear` makes; `idle` returns when there may be something to read."""
         self.consumers.append(hearing)
-        self.runner.add(hearing, idle)
+        self.runner.add(hearing, idle, go_on)
+
+    def _gathering(self, consumer: Consumer) -> Callable[[], Awaitable[None]]:
+        """Return how a consumer goes on: in a steady flow it pauses behind a small batch, so that the next is larger.
+
+        A batch costs by itself. Whoever comes alone, or in small company, is not kept waiting.
+        """
+        lately: deque[float] = deque([0.0] * STEADY_BATCHES, STEADY_BATCHES)
+
+        async def go_on() -> None:
+            now = self.clock.now().timestamp()
+            steady = now - lately[0] < STEADY_SECONDS
+            lately.append(now)
+            await (self.clock.sleep(GATHER_SECONDS) if steady and consumer.sparse else turn())
+
+        return go_on
 
     def take_part(self, participant: Participant) -> None:
         """Hear what the participant's steps need, and carry out what is due."""
