@@ -33,7 +33,7 @@ KIT_TABLES = (LEASES, KNOWN_TOPICS)
 """What the kit itself keeps in the store of every service."""
 LOG_WAIT_SECONDS = 0.5
 GATHER_SECONDS = 0.05
-STEADY_BATCHES, STEADY_SECONDS = 12, 1.0
+STEADY_BATCHES, STEADY_SECONDS = 8, 1.0
 """A flow is steady when so many batches came within that time: more than one saga, or ten, bring."""
 RELAY_WAIT_SECONDS = 0.1
 """How late a message is published that another instance left in the outbox; our own commits wake the relay."""
