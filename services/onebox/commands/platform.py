@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from onebox.errors import AnswerIsNo, BadInput, NotFound, Unreachable
+from onebox.errors import AnswerIsNo, BadInput, NotFound
 from onebox.layout import SERVICES
 from onebox.session import guarded
 
@@ -126,25 +126,22 @@ def _served(do: Callable[[], Awaitable[T]]) -> T:
     """Ask servers, and say in a line what they would not do.
 
     Raises:
-        BadInput: when a setting is wrong.
+        BadInput: when a setting is wrong, or what is there is not as it has to be.
         Unreachable: when they do not answer.
     """
     import asyncio
 
+    from onebox.opening import told
     from sagakit.hosting.process import quiet_libraries
-    from sagakit.ports import LogUnavailableError, StoreUnavailableError
-    from sagakit.runtime.settings import SettingsError
+    from sagakit.hosting.settings import refuse_unknown
 
     async def whole() -> T:
         return await do()
 
     quiet_libraries()
-    try:
+    with told(os.environ):
+        refuse_unknown(os.environ)
         return asyncio.run(whole())
-    except SettingsError as error:
-        raise BadInput(str(error), "correct the variable") from None
-    except (LogUnavailableError, StoreUnavailableError) as error:
-        raise Unreachable(str(error), "start it, or correct its address") from None
 
 
 def _known(name: str | None) -> None:

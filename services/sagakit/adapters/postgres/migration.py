@@ -201,9 +201,8 @@ def _index(table: Table[Any], index: tuple[str, ...], *, unique: bool) -> sa.Ind
     sparse = index if unique or len(index) == 1 else ()
     condition = sa.and_(*(sa.column(name).is_not(None) for name in sparse)) if sparse else None
     joint = "has_one" if unique else "by"
-    return sa.Index(
-        f"{table.name}_{joint}_{'_and_'.join(index)}"[:63], *index, unique=unique, postgresql_where=condition
-    )
+    name = f"{table.name}_{joint}_{'_and_'.join(index)}"[:NAME_LENGTH_MAX]
+    return sa.Index(name, *index, unique=unique, postgresql_where=condition)
 
 
 def _additions(found: ops.UpgradeOps | ops.ModifyTableOps) -> Iterator[Any]:

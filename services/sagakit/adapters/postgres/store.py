@@ -68,6 +68,8 @@ class PostgresStore:
                     break
                 rows.append(row)
                 waiting += number
+            if not rows:
+                self._recent.clear()  # what is remembered still, the relay of another instance has published
             drafts = {row: known for row in rows if (known := self._recent.get(row)) is not None}
             unknown = [row for row in rows if row not in drafts]
             if unknown:
