@@ -1,0 +1,285 @@
+"""The moves, made: each speaks to the API server, to the order service or to the log, and what came of it is known."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from saga_operator.cluster import Cluster, ClusterError, NotThereError
+from saga_operator.held import Held, Key, Malformed
+from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
+from saga_operator.reconcile import (
+    Find,
+    Hold,
+    Move,
+    Place,
+    Presence,
+    Refusal,
+    Release,
+    Remove,
+    SpeakAbort,
+    Wish,
+    deadline_of,
+    idempotency_key,
+)
+from saga_operator.report import report_malformed
+from saga_operator.resources import (
+    FINALIZER,
+    ORDER_SAGA_KIND,
+    ORDER_SAGA_PLURAL,
+    STARTED_AT,
+    OrderSaga,
+    Status,
+    parse,
+)
+from saga_operator.tracker import Sagas, merged
+from sagakit.core.contracts import encode_data
+from sagakit.core.facts import Phase, Verb
+from sagakit.core.messages import Message, message_id
+from sagakit.core.part import ABORT
+from sagakit.ports import Clock, Log
+from sagakit.runtime.topics import SAGAS_EVENTS
+from sagakit.runtime.wire import draft
+from shop_contracts.catalogue import SHOP
+from shop_contracts.order_saga import ORDER_SAGA
+
+NAME = "operator"
+CONTROLLER = "sagaplane.io/operator"
+DEFINITION_FIELD = "/definition"
+QUIET = frozenset({Phase.PENDING})
+"""Phases that are told by no Event: nothing has happened yet."""
+
+
+@dataclass
+class Acts:
+    """What the operator can do."""
+
+    cluster: Cluster
+    orders: OrderService
+    log: Log
+    sagas: Sagas
+    clock: Clock
+    identity: str
+    counts: Counter[str] = field(default_factory=Counter)
+    late: Callable[[float], None] = lambda _: None
+    """Told how many seconds after its deadline each AbortSaga was published."""
+    _malformed_told: dict[str, str] = field(default_factory=dict)
+
+    async def make(self, held: Held, move: Move) -> None:
+        """Make the move.
+
+        Raises:
+            ClusterError, OrdersUnavailableError, LogUnavailableError: when it has to be made again.
+        """
+        match move:
+            case Hold():
+                await self._hold(held, move)
+            case Place():
+                await self._place(held, move)
+            case Find():
+                await self._find(held)
+            case Wish():
+                await self._wish(held, move)
+            case SpeakAbort():
+                await self._speak(held, move)
+            case Release():
+                await self._release(held)
+            case Remove():
+                await self.cluster.delete_ordersaga(*held.key, held.resource.uid)
+
+    async def tell(self, held: Held, status: Status, body: dict[str, Any], now: datetime) -> None:
+        """Write the status, with one Event before it for a transition that it tells: a repeat has the same name."""
+        its = held.resource
+        before = its.status.transitions
+        if len(status.transitions) != len(before) or status.transitions[-1:] != before[-1:]:
+            await self._announce(held, status, len(before))
+        await self.write(held, body, now)
+
+    async def write(self, held: Held, body: dict[str, Any], now: datetime) -> None:
+        """Write the status as it is given."""
+        its = held.resource
+        answer = await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *held.key, its.uid, body)
+        held.written, held.written_at = body, now
+        held.resource, held.shown = _newer(its, answer), answer.get("status") or body
+
+    async def tell_malformed(self, key: Key, malformed: Malformed) -> None:
+        """Say in the status why the resource means nothing. Where nothing was begun for it, it may leave at once."""
+        metadata = malformed.metadata
+        finalizers = [str(name) for name in metadata.get("finalizers") or ()]
+        begun = STARTED_AT in (metadata.get("annotations") or {})
+        if metadata.get("deletionTimestamp"):
+            if FINALIZER in finalizers and not begun:
+                left = [name for name in finalizers if name != FINALIZER]
+                patch = {"resourceVersion": metadata.get("resourceVersion"), "finalizers": left or None}
+                await self.cluster.patch_ordersaga(*key, {"metadata": patch})
+            return
+        body = report_malformed(malformed.sentence, int(metadata.get("generation") or 1), self.clock.now()).to_body()
+        if self._malformed_told.get(str(metadata["uid"])) == malformed.sentence:
+            return
+        await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *key, str(metadata["uid"]), body)
+        self._malformed_told[str(metadata["uid"])] = malformed.sentence
+
+    async def warn(self, held: Held, reason: str, note: str) -> None:
+        """Tell by an Event that something was not done; once for each note."""
+        await self._event(held, "Warning", reason, note, note)
+
+    async def _hold(self, held: Held, move: Hold) -> None:
+        its = held.resource
+        fresh = STARTED_AT not in its.annotations
+        metadata: dict[str, Any] = {"resourceVersion": its.resource_version}
+        if fresh:
+            metadata["annotations"] = {STARTED_AT: move.started_at.isoformat()}
+        if move.finalizer:
+            metadata["finalizers"] = [*its.finalizers, FINALIZER]
+        answer = await self.cluster.patch_ordersaga(*held.key, {"metadata": metadata})
+        held.resource = _newer(its, answer)
+        if fresh and its.spec.saga_ref is None:
+            held.know(presence=Presence.ABSENT)
+
+    async def _place(self, held: Held, move: Place) -> None:
+        its = held.resource
+        self.counts["placed"] += 1
+        try:
+            await self.orders.place(_order(its, move.deadline), idempotency_key(its))
+        except RefusedOrderError as error:
+            if error.field == DEFINITION_FIELD:
+                raise OrdersUnavailableError(str(error), undone=True) from error  # it comes with its topic
+            held.know(refusal=Refusal(str(error), conflict=error.conflict), trouble="")
+            return
+        except OrdersUnavailableError as error:
+            if not error.undone:
+                held.know(presence=Presence.UNKNOWN)
+            raise
+        # It is said in the log; if that is not heard soon, it is looked up.
+        held.know(presence=Presence.PRESENT, trouble="", looked_at=self.clock.now())
+
+    async def _find(self, held: Held) -> None:
+        found = await self.orders.find(held.known.saga_id)
+        now = self.clock.now()
+        if found is None:
+            held.know(presence=Presence.ABSENT, looked_at=now, trouble="")
+            return
+        definition = self.sagas.definition(found.state.definition)
+        state = merged(held.known.state, found.state, found.as_of)
+        held.know(presence=Presence.PRESENT, state=state, definition=definition, looked_at=now, trouble="")
+
+    async def _wish(self, held: Held, move: Wish) -> None:
+        known = held.known
+        actor = f"OrderSaga {held.key[0]}/{held.key[1]}"[:100]
+        granted = await self.orders.wish(known.saga_id, move.verb, move.reason, actor)
+        asked = {**known.asked, move.verb: self.clock.now()}
+        token = move.token or known.retry_token
+        retries = known.retries + move.automatic
+        if granted is None:
+            held.know(presence=Presence.UNKNOWN)
+            return
+        declined = dict(known.declined)
+        if not granted.granted and move.verb is not Verb.RETRY:
+            declined[move.verb] = granted.sentence
+        held.know(asked=asked, retry_token=token, retries=retries, declined=declined, trouble="")
+        if not granted.granted:
+            await self.warn(held, f"{move.verb.value.title().replace('-', '')}Refused", granted.sentence)
+
+    async def _speak(self, held: Held, move: SpeakAbort) -> None:
+        """Publish the one AbortSaga of this saga; its id is the same whoever publishes it, so several are one."""
+        now = self.clock.now()
+        await self.log.publish([draft(SAGAS_EVENTS, _abort(held, move, now))])
+        self.late((self.clock.now() - move.due).total_seconds())
+        self.counts["aborts"] += 1
+        held.know(spoken=True)
+
+    async def _release(self, held: Held) -> None:
+        its = held.resource
+        left = [name for name in its.finalizers if name != FINALIZER]
+        patch = {"metadata": {"resourceVersion": its.resource_version, "finalizers": left or None}}
+        held.resource = _newer(its, await self.cluster.patch_ordersaga(*held.key, patch))
+
+    async def _announce(self, held: Held, status: Status, number: int) -> None:
+        phase = status.phase
+        if phase is None or phase in QUIET:
+            return
+        kind = "Normal" if phase in (Phase.RUNNING, Phase.COMPLETED) else "Warning"
+        await self._event(held, kind, phase.value, status.message or phase.value, f"{phase.value} {number}")
+
+    async def _event(self, held: Held, kind: str, reason: str, note: str, mark: str) -> None:
+        if mark in held.told:
+            return
+        its = held.resource
+        digest = hashlib.sha256(f"{its.uid} {mark}".encode()).hexdigest()[:16]
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{its.name[:236]}.{digest}", "namespace": its.namespace},
+            "eventTime": self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": CONTROLLER,
+            "reportingInstance": self.identity[:128] or NAME,
+            "action": "Reconcile",
+            "reason": reason[:128],
+            "type": kind,
+            "note": f"{note[:900]} (saga {held.known.saga_id})",
+            "regarding": {
+                "apiVersion": "sagaplane.io/v1alpha1",
+                "kind": ORDER_SAGA_KIND,
+                "name": its.name,
+                "namespace": its.namespace,
+                "uid": its.uid,
+                "resourceVersion": its.resource_version,
+            },
+        }
+        try:
+            await self.cluster.create_event(its.namespace, body)
+        except NotThereError:
+            return
+        except ClusterError:
+            self.counts["events lost"] += 1
+            return
+        held.told.add(mark)
+
+
+def _newer(its: OrderSaga, answer: dict[str, Any]) -> OrderSaga:
+    """Return the resource as a write left it."""
+    parsed = parse(answer)
+    return parsed if parsed.uid == its.uid else its
+
+
+def _order(its: OrderSaga, deadline: datetime) -> dict[str, Any]:
+    """Return the order as the order service takes it."""
+    spec = its.spec
+    assert spec.order is not None, "only an order is placed"
+    order: dict[str, Any] = {
+        "userId": spec.order.user_id,
+        "items": [{"productId": i.product_id, "quantity": i.quantity, "price": i.price} for i in spec.order.items],
+        "currency": spec.order.currency,
+        "refundPolicy": spec.order.refund_policy.method.value,
+        "mode": spec.mode.mode.value,
+        "deadline": deadline.isoformat(),
+    }
+    if spec.correlation_id is not None:
+        order["correlationId"] = spec.correlation_id
+    if spec.definition_ref is not None:
+        order["definition"] = spec.definition_ref.ref
+    return order
+
+
+def _abort(held: Held, move: SpeakAbort, now: datetime) -> Message:
+    """Return the request to abort; what is not known of the saga is as its resource wants it."""
+    its, known, state = held.resource, held.known, held.known.state
+    ref = its.spec.definition_ref
+    told = {"sagaId": known.saga_id, "code": move.code, "reason": move.reason, "requestedBy": NAME}
+    return Message(
+        id=message_id(known.saga_id, "", ABORT),
+        type=ABORT,
+        source=NAME,
+        time=now,
+        saga_id=known.saga_id,
+        correlation_id=state.correlation_id if state else its.spec.correlation_id or known.saga_id,
+        causation_id="",
+        mode=state.mode if state else its.spec.mode.mode,
+        definition=state.definition if state else ref.ref if ref else ORDER_SAGA.ref,
+        data_version=SHOP.version_of(ABORT),
+        deadline=deadline_of(its, known),
+        traceparent=state.traceparent if state else None,
+        data=encode_data(told),
+    )

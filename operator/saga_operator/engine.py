@@ -1,0 +1,277 @@
+"""What keeps resources and sagas in step: a queue of what may have changed, a heap of moments, and workers.
+
+One resource is worked on by one worker at a time. Nothing here decides what to do: `reconcile` does, `acts` does it.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from saga_operator.acts import Acts
+from saga_operator.cluster import ClusterError, ConflictError, NotThereError
+from saga_operator.held import Held, Key, Malformed
+from saga_operator.orders import OrdersUnavailableError
+from saga_operator.reconcile import Known, Presence, Release, Remove, reconcile, saga_id_of
+from saga_operator.report import report
+from saga_operator.resources import MalformedError, OrderSaga, parse
+from saga_operator.tracker import Sagas, UnknownDefinitionError
+from sagakit.core.messages import Message
+from sagakit.ports import Clock, LogUnavailableError
+
+MOVES_MAX = 16
+"""How many moves one visit makes at most; a plan has fewer, and this ends a plan that would go in circles."""
+SETTLE_SECONDS = 0.3
+"""How long a new resource may stay without a status: what happens meanwhile is told in the same write."""
+SPACING_SECONDS = 1.0
+"""How far apart the writes of one status are at least."""
+BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 15.0
+EXPECTED = (ClusterError, OrdersUnavailableError, LogUnavailableError, UnknownDefinitionError)
+"""What the world may do to a move: told in the status, and tried again."""
+
+log_lines = logging.getLogger(__name__)
+
+
+@dataclass
+class Engine:
+    """The resources of one operator."""
+
+    acts: Acts
+    sagas: Sagas
+    clock: Clock
+    leads: Callable[[], bool]
+    draining: Callable[[], bool]
+    held: dict[Key, Held] = field(default_factory=dict)
+    malformed: dict[Key, Malformed] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    _by_saga: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _queue: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
+    _queued: set[Key] = field(default_factory=set)
+    _busy: set[Key] = field(default_factory=set)
+    _heap: list[tuple[datetime, int, Key]] = field(default_factory=list)
+    _numbers: "count[int]" = field(default_factory=count)
+    _earlier: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def seen(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """Take up what the API server shows of a resource; one that cannot be read is told and left alone."""
+        metadata = body.get("metadata") or {}
+        key: Key = (str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+        if gone:
+            self._forget(key)
+            return
+        try:
+            resource = parse(body)
+        except MalformedError as error:
+            known = self.malformed.get(key)
+            if known is None or known.sentence != str(error):
+                log_lines.warning("OrderSaga %s/%s is malformed: %s", *key, error)
+            self._forget(key)
+            self.malformed[key] = Malformed(metadata, str(error))
+            self.visit(key)
+            return
+        self.malformed.pop(key, None)
+        self._take(key, resource, body.get("status") or {})
+        self.visit(key)
+
+    def follows(self, saga_id: str) -> bool:
+        """Tell whether a resource stands for this saga."""
+        return saga_id in self._by_saga
+
+    def heard(self, message: Message) -> None:
+        """Take up what was said of a saga."""
+        for key in self._by_saga.get(message.saga_id, ()):
+            held = self.held[key]
+            try:
+                state = self.sagas.hear(held.known.state, message)
+            except UnknownDefinitionError:
+                held.know(looked_at=None)
+                self.visit(key)
+                continue
+            if state is not held.known.state or held.known.presence is not Presence.PRESENT:
+                definition = self.sagas.definitions.get(state.definition)
+                held.know(state=state, presence=Presence.PRESENT, definition=definition, trouble="")
+                self.visit(key)
+
+    def begin(self) -> None:
+        """Look at every resource anew: we lead from now on, and do not know what happened before."""
+        self._heap.clear()
+        for key in self.malformed:
+            self.visit(key)
+        for key, held in self.held.items():
+            held.known = Known(held.known.saga_id)
+            held.failures = 0
+            self.visit(key)
+
+    def visit(self, key: Key) -> None:
+        """Have the resource looked at soon."""
+        if key not in self._queued:
+            self._queued.add(key)
+            self._queue.put_nowait(key)
+
+    @property
+    def depth(self) -> int:
+        """How many resources wait to be looked at."""
+        return self._queue.qsize()
+
+    async def run(self, workers: int) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_the_clock(), name="deadlines")
+            for number in range(workers):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._queued.discard(key)
+            if key in self._busy:
+                self._wake(key, self.clock.now() + timedelta(seconds=0.05))
+                continue
+            self._busy.add(key)
+            try:
+                await self._look_at(key)
+            except Exception:
+                self.counts["bugs"] += 1
+                log_lines.exception("OrderSaga %s/%s could not be worked on; it comes again", *key)
+                self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS_MAX))
+            finally:
+                self._busy.discard(key)
+
+    async def _look_at(self, key: Key) -> None:
+        if not self.leads():
+            return
+        malformed = self.malformed.get(key)
+        if malformed is not None:
+            await self._tell_malformed(key, malformed)
+            return
+        held = self.held.get(key)
+        if held is None:
+            return
+        try:
+            await self._step(held)
+            held.failures = 0
+        except NotThereError:
+            log_lines.debug("OrderSaga %s/%s is gone", *key)
+        except ConflictError:
+            self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS))  # the watch brings it as it is now
+        except EXPECTED as error:
+            self.counts["failures"] += 1
+            held.failures += 1
+            held.know(trouble=str(error))
+            delay = min(BACKOFF_SECONDS * 2.0 ** min(held.failures - 1, 10), BACKOFF_SECONDS_MAX)
+            self._wake(key, self.clock.now() + timedelta(seconds=delay * (1 + 0.2 * self.clock.chance())))
+            if not isinstance(error, ClusterError):
+                await self._tell_trouble(held)
+
+    async def _tell_malformed(self, key: Key, malformed: Malformed) -> None:
+        try:
+            await self.acts.tell_malformed(key, malformed)
+        except ClusterError as error:
+            log_lines.info("OrderSaga %s/%s: %s", *key, error)
+
+    async def _step(self, held: Held) -> None:
+        """Make the moves that the plan has, planning anew after each; then report."""
+        for _ in range(MOVES_MAX):
+            now = self.clock.now()
+            plan = reconcile(held.resource, held.known, now, draining=self.draining())
+            if not plan.moves:
+                break
+            move = plan.moves[0]
+            if isinstance(move, Release | Remove) and not await self._report(held):
+                return
+            if not self.leads():
+                return
+            await self.acts.make(held, move)
+            if isinstance(move, Release | Remove):
+                break
+        if plan.wake_at is not None:
+            self._wake(held.key, plan.wake_at)
+        await self._report(held)
+
+    async def _tell_trouble(self, held: Held) -> None:
+        try:
+            await self._report(held)
+        except ClusterError as error:
+            log_lines.info("OrderSaga %s/%s: %s", *held.key, error)
+
+    async def _report(self, held: Held) -> bool:
+        """Write the status if it differs and the time has come; tell whether nothing is left to be written."""
+        now = self.clock.now()
+        plan = reconcile(held.resource, held.known, now, draining=self.draining())
+        if held.ended_before and plan.ending is None:
+            return await self._remember(held, now)
+        status = report(held.resource, held.known, plan, now)
+        body = status.to_body()
+        if body == held.written:
+            return True
+        terminal = status.phase is not None and status.phase.terminal
+        earliest = held.earliest_write(SETTLE_SECONDS, SPACING_SECONDS, terminal=terminal)
+        if now < earliest:
+            self._wake(held.key, earliest)
+            return False
+        if not self.leads():
+            return False
+        await self.acts.tell(held, status, body, now)
+        return True
+
+    async def _remember(self, held: Held, now: datetime) -> bool:
+        """Leave the status of what had ended before as it is; only a later change of the spec has been seen too."""
+        body = held.remembered()
+        if body is not None and self.leads():
+            await self.acts.write(held, body, now)
+        return True
+
+    def _take(self, key: Key, resource: OrderSaga, shown: Mapping[str, Any]) -> None:
+        held = self.held.get(key)
+        if held is not None and held.resource.uid == resource.uid:
+            held.resource, held.shown = resource, shown
+            return
+        if held is not None:
+            self._forget(key)
+        saga_id = saga_id_of(resource)
+        self.held[key] = Held(key, resource, Known(saga_id), self.clock.now(), shown)
+        self._by_saga[saga_id].add(key)
+
+    def _forget(self, key: Key) -> None:
+        self.malformed.pop(key, None)
+        held = self.held.pop(key, None)
+        if held is None:
+            return
+        keys = self._by_saga[held.known.saga_id]
+        keys.discard(key)
+        if not keys:
+            del self._by_saga[held.known.saga_id]
+
+    def _wake(self, key: Key, at: datetime) -> None:
+        held = self.held.get(key)
+        if held is None:
+            return
+        now = self.clock.now()
+        if held.wakes_at is not None and now < held.wakes_at <= at:
+            return
+        held.wakes_at = at
+        heapq.heappush(self._heap, (at, next(self._numbers), key))
+        if self._heap[0][2] == key:
+            self._earlier.set()
+
+    async def _watch_the_clock(self) -> None:
+        """Visit each resource when its moment has come."""
+        while True:
+            now = self.clock.now()
+            while self._heap and self._heap[0][0] <= now:
+                at, _, key = heapq.heappop(self._heap)
+                held = self.held.get(key)
+                if held is not None and held.wakes_at == at:
+                    held.wakes_at = None
+                    self.visit(key)
+            seconds = (self._heap[0][0] - now).total_seconds() if self._heap else 60.0
+            self._earlier.clear()
+            try:
+                await asyncio.wait_for(self._earlier.wait(), max(0.001, min(seconds, 60.0)))
+            except TimeoutError:
+                continue

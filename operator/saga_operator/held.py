@@ -1,0 +1,64 @@
+"""One resource in memory: as the API server showed it, what is known of its saga, and what we last wrote."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from saga_operator.reconcile import Known
+from saga_operator.resources import OrderSaga
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A resource that means nothing: what the API server shows about it, and why."""
+
+    metadata: Mapping[str, Any]
+    sentence: str
+
+
+@dataclass
+class Held:
+    """One resource.
+
+    `shown` is its status as the API server has it, `written` the status that we last wrote, `wakes_at` when it is to be
+    looked at by itself.
+    """
+
+    key: Key
+    resource: OrderSaga
+    known: Known
+    since: datetime
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    written: dict[str, Any] | None = None
+    written_at: datetime | None = None
+    wakes_at: datetime | None = None
+    failures: int = 0
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def ended_before(self) -> bool:
+        """True when it is written down that it has ended, and nothing more is known of its saga."""
+        phase = self.resource.status.phase
+        return phase is not None and phase.terminal and self.known.state is None
+
+    def remembered(self) -> dict[str, Any] | None:
+        """Return the status of what had ended before, with the generation that is seen now; None when that is in it."""
+        generation = self.resource.generation
+        if not self.shown or self.shown.get("observedGeneration") == generation:
+            return None
+        conditions = [{**each, "observedGeneration": generation} for each in self.shown.get("conditions") or ()]
+        return {**self.shown, "observedGeneration": generation, "conditions": conditions}
+
+    def know(self, **changes: Any) -> None:  # noqa: ANN401 - the attributes of Known
+        """Know more of the saga."""
+        self.known = replace(self.known, **changes)
+
+    def earliest_write(self, settle_seconds: float, spacing_seconds: float, *, terminal: bool) -> datetime:
+        """Return when the status may be written: soon after the resource was seen, and then not too often."""
+        if self.written_at is not None:
+            return self.written_at + timedelta(seconds=spacing_seconds)
+        return self.since if terminal else self.since + timedelta(seconds=settle_seconds)

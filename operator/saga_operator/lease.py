@@ -1,0 +1,146 @@
+"""Which of several operators acts: the holder of a Lease, for as long as it can prove by its own clock that it is.
+
+A Lease alone fences nobody (Kleppmann, "How to do distributed locking", 2016). So the holder asks `leads` before every
+act; the answer is no as soon as the last renewal is older than `renew_seconds`; and no request lasts so long that it
+could arrive after the lease has ended. What is past all that is harmless still, because every act is idempotent.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from saga_operator.cluster import Cluster, ConflictError, NotThereError, UnavailableError
+
+RETRY_SECONDS = 2.0
+DRAINING_UNTIL = "sagaplane.io/draining-until"
+"""An annotation of the Lease: until then nothing new is begun, because the platform is being taken away."""
+
+log_lines = logging.getLogger(__name__)
+
+
+class Leadership:
+    """One candidate. `on_change` is called when it begins to lead or has ceased to."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        namespace: str,
+        identity: str,
+        *,
+        lease_seconds: int,
+        renew_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Stand for the lease of this name."""
+        self.transitions = 0
+        self.draining_until: datetime | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        self._cluster = cluster
+        self.identity = identity
+        self._name, self._namespace = name, namespace
+        self._lease_seconds, self._renew_seconds = lease_seconds, renew_seconds
+        self._monotonic = monotonic
+        self._renewed_at: float | None = None
+        self._led = False
+        self._seen: tuple[str, float] | None = None
+
+    @property
+    def leads(self) -> bool:
+        """True while the lease is surely ours."""
+        return self._renewed_at is not None and self._monotonic() - self._renewed_at < self._renew_seconds
+
+    @property
+    def draining(self) -> bool:
+        """True while nothing new is to be begun."""
+        return self.draining_until is not None and datetime.now(UTC) < self.draining_until
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Acquire and renew until told to stop; then give the lease up."""
+        while not stop.is_set():
+            begun = self._monotonic()
+            try:
+                if await self._acquire_or_renew():
+                    self._renewed_at = begun
+            except ConflictError:
+                log_lines.debug("somebody else was faster with the lease %s", self._name)
+            except UnavailableError as error:
+                log_lines.warning("the lease %s cannot be renewed: %s", self._name, error)
+            self._tell()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+        await self._release()
+
+    def _tell(self) -> None:
+        leads = self.leads
+        if leads != self._led:
+            self._led = leads
+            log_lines.info("%s %s", self.identity, "leads" if leads else "does not lead any more")
+            self.on_change()
+
+    async def _acquire_or_renew(self) -> bool:
+        try:
+            lease = await self._cluster.read_lease(self._namespace, self._name)
+        except NotThereError:
+            await self._cluster.create_lease(self._namespace, self._body(None))
+            self.transitions = 0
+            return True
+        self.draining_until = _moment((lease["metadata"].get("annotations") or {}).get(DRAINING_UNTIL))
+        spec = lease.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
+        if holder not in ("", self.identity) and not self._expired(lease):
+            self._renewed_at = None
+            return False
+        await self._cluster.replace_lease(self._namespace, self._body(lease))
+        return True
+
+    def _expired(self, lease: dict[str, Any]) -> bool:
+        """Tell whether nobody renewed the lease for its duration, by our own clock: no other is trusted."""
+        version = lease["metadata"]["resourceVersion"]
+        now = self._monotonic()
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, now)
+            return False
+        return now - self._seen[1] > float((lease.get("spec") or {}).get("leaseDurationSeconds") or self._lease_seconds)
+
+    def _body(self, lease: dict[str, Any] | None, *, holder: str | None = None) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        before = (lease or {}).get("spec") or {}
+        identity = self.identity if holder is None else holder
+        transitions = int(before.get("leaseTransitions") or 0)
+        renewed = before.get("holderIdentity") == identity
+        self.transitions = transitions if renewed or holder is not None else transitions + (lease is not None)
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": (lease or {}).get("metadata") or {"name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": identity,
+                "leaseDurationSeconds": self._lease_seconds if identity else 1,
+                "acquireTime": before.get("acquireTime") if renewed else now,
+                "renewTime": now,
+                "leaseTransitions": self.transitions,
+            },
+        }
+
+    async def _release(self) -> None:
+        """Let somebody else lead at once, if the lease is ours."""
+        if self._renewed_at is None:
+            return
+        self._renewed_at = None
+        self._tell()
+        with contextlib.suppress(UnavailableError, ConflictError, NotThereError):
+            lease = await self._cluster.read_lease(self._namespace, self._name)
+            if (lease.get("spec") or {}).get("holderIdentity") == self.identity:
+                await self._cluster.replace_lease(self._namespace, self._body(lease, holder=""))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,85 @@
+"""Sagas that came in bulk and need a person become resources: to be seen and steered, never to be placed again."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+from saga_operator.cluster import Cluster, ConflictError, RefusedError
+from saga_operator.engine import Engine
+from saga_operator.orders import Line, OrderService
+from saga_operator.resources import API_VERSION, ORDER_SAGA_KIND
+from sagakit.core.facts import Phase
+
+MATERIALIZED = "sagaplane.io/materialized"
+NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
+NAME_LENGTH_MAX = 63
+
+Policy = Literal["Never", "OnFailure", "Always"]
+
+
+class Materializer:
+    """A loop of the leader."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        most: int,
+        namespace: str,
+        *,
+        cluster: Cluster,
+        orders: OrderService,
+        engine: Engine,
+        leads: Callable[[], bool],
+    ) -> None:
+        """Make at most so many resources at a time, in one namespace."""
+        self.name = "materializer"
+        self.counts: Counter[str] = Counter()
+        self._policy, self._most, self._namespace = policy, most, namespace
+        self._cluster, self._orders, self._engine, self._leads = cluster, orders, engine, leads
+
+    async def step(self) -> bool:
+        """Make a resource for each saga that should have one and has none; tell whether there may be more at once."""
+        if self._policy == "Never" or not self._leads():
+            return False
+        room = self._most - sum(MATERIALIZED in held.resource.annotations for held in self._engine.held.values())
+        if room <= 0:
+            return False
+        phase = Phase.NEEDS_INTERVENTION if self._policy == "OnFailure" else None
+        for line in await self._orders.latest(phase, self._most):
+            if room > 0 and not line.phase.terminal and not self._engine.follows(line.saga_id):
+                await self._make(line)
+                room -= 1
+        return False
+
+    async def _make(self, line: Line) -> None:
+        try:
+            await self._cluster.create_ordersaga(self._namespace, resource_for(line))
+        except (ConflictError, RefusedError):
+            return
+        self.counts["materialized"] += 1
+
+
+def resource_for(line: Line) -> dict[str, Any]:
+    """Return the resource that adopts a saga. It changes nothing, also when it is deleted."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": ORDER_SAGA_KIND,
+        "metadata": {"name": resource_name(line.saga_id), "annotations": {MATERIALIZED: "true"}},
+        "spec": {
+            "sagaRef": {"sagaId": line.saga_id},
+            "suspend": line.suspended,
+            "deletionPolicy": "Orphan",
+            "ttlSecondsAfterFinished": 86_400,
+        },
+    }
+
+
+def resource_name(saga_id: str) -> str:
+    """Return the name of the resource of a saga: the same each time, and another for another saga."""
+    plain = NOT_A_NAME.sub("-", saga_id.lower()).strip("-.")
+    if plain == saga_id and len(plain) + len("saga-") <= NAME_LENGTH_MAX:
+        return f"saga-{plain}"
+    digest = hashlib.sha256(saga_id.encode()).hexdigest()[:10]
+    return f"saga-{plain[: NAME_LENGTH_MAX - 16].strip('-.')}-{digest}".replace("--", "-")

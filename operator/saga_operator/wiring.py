@@ -1,0 +1,146 @@
+"""The operator, put together by hand: its loops, how they wake each other, and whether it can do its work."""
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass, field
+from typing import Self
+
+from saga_operator.acts import Acts
+from saga_operator.cluster import Cluster
+from saga_operator.definitions import AGAIN_SECONDS, DefinitionKeeper
+from saga_operator.engine import Engine
+from saga_operator.following import Follower
+from saga_operator.handlers import registry, watch
+from saga_operator.health import application
+from saga_operator.lease import Leadership
+from saga_operator.materializing import Materializer
+from saga_operator.metrics import samples
+from saga_operator.orders import OrderService
+from saga_operator.settings import OperatorSettings
+from saga_operator.tracker import Sagas
+from sagakit.ports import Clock, Log
+from sagakit.runtime.definitions import Definitions
+from sagakit.runtime.http.server import Server
+from sagakit.runtime.loops import Bell, Runner
+from shop_contracts.catalogue import SHOP
+from shop_contracts.definitions import read_definition
+from shop_contracts.order_saga import ORDER_SAGA
+
+LOG_WAIT_SECONDS = 0.2
+MATERIALIZE_SECONDS = 5.0
+
+log_lines = logging.getLogger(__name__)
+
+
+@dataclass
+class Operator:
+    """One operator, ready to run."""
+
+    settings: OperatorSettings
+    engine: Engine
+    leadership: Leadership
+    keeper: DefinitionKeeper
+    definitions: Definitions
+    follower: Follower
+    materializer: Materializer
+    runner: Runner = field(default_factory=Runner)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def over(cls, settings: OperatorSettings, cluster: Cluster, log: Log, orders: OrderService, clock: Clock) -> Self:
+        """Return the operator over its adapters."""
+        leadership = Leadership(
+            cluster,
+            settings.lease_name,
+            settings.lease_namespace,
+            settings.identity or socket.gethostname(),
+            lease_seconds=settings.lease_seconds,
+            renew_seconds=settings.renew_seconds,
+        )
+
+        def leads() -> bool:
+            return leadership.leads
+
+        sagas = Sagas()
+        acts = Acts(cluster, orders, log, sagas, clock, leadership.identity)
+        engine = Engine(acts, sagas, clock, leads, lambda: leadership.draining)
+        definitions = Definitions(
+            "operator", log.for_reader(), SHOP, known=[ORDER_SAGA], read=read_definition, learner=sagas
+        )
+        namespaces = (settings.materialize_namespace, *settings.watched, settings.lease_namespace)
+        return cls(
+            settings,
+            engine,
+            leadership,
+            DefinitionKeeper(cluster, log, definitions, clock, leads),
+            definitions,
+            Follower(log.for_reader(), engine, SHOP, lambda: leads() and definitions.ready),
+            Materializer(
+                settings.materialize,
+                settings.materialize_max,
+                next(filter(None, namespaces)),
+                cluster=cluster,
+                orders=orders,
+                engine=engine,
+                leads=leads,
+            ),
+        )
+
+    def troubles(self) -> list[str]:
+        """Return why the operator cannot do its work, one sentence each."""
+        told = list(self.runner.troubles)
+        if not self._watching.is_set():
+            told.append("the API server is not watched yet")
+        if not self.definitions.ready:
+            told.append("the definitions are not read yet")
+        return [*told, *(["is stopping"] if self.stop.is_set() else [])]
+
+    async def run(self) -> None:
+        """Run until `stop` is set, or until a part of it ends that never should."""
+        probes = application(
+            self.troubles,
+            lambda: samples(self.engine, self.leadership, self.follower, self.materializer),
+        )
+        server = Server(probes, self.settings.port, self.settings.host)
+        await server.start()
+        log_lines.info("Sagaplane operator answers at %s:%d", self.settings.host, server.port)
+        self._start_loops()
+        try:
+            await self._run_until_stopped()
+        finally:
+            await server.stop()
+
+    def _start_loops(self) -> None:
+        rings = Bell(AGAIN_SECONDS)
+        self.keeper.changed = rings.ring
+
+        def changed() -> None:
+            self.follower.restart()
+            rings.ring()
+
+        self.leadership.on_change = changed
+        self.runner.add(self.definitions, lambda: self.definitions.wait(LOG_WAIT_SECONDS))
+        self.runner.add(self.follower, lambda: self.follower.wait(LOG_WAIT_SECONDS))
+        self.runner.add(self.keeper, rings.wait)
+        self.runner.add(self.materializer, Bell(MATERIALIZE_SECONDS).wait)
+        self.runner.start()
+
+    async def _run_until_stopped(self) -> None:
+        handlers = registry(self.engine, self.keeper)
+        tasks = [
+            asyncio.create_task(watch(handlers, self.settings.watched, self._watching), name="the watch"),
+            asyncio.create_task(self.engine.run(self.settings.workers), name="the engine"),
+        ]
+        electing = asyncio.create_task(self.leadership.run(self.stop), name="the election")
+        stopping = asyncio.create_task(self.stop.wait(), name="the stop")
+        done, _ = await asyncio.wait([*tasks, electing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            log_lines.error("%s ended, so the operator does: %s", task.get_name(), task.exception())
+        self.stop.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.runner.drain()
+        await electing
