@@ -47,7 +47,8 @@ from shop_contracts.order_saga import ORDER_SAGA
 
 NAME = "operator"
 CONTROLLER = "sagaplane.io/operator"
-DEFINITION_FIELD = "/definition"
+PASSING_FIELDS = frozenset({"/definition", "/deadline"})
+"""What is refused for a reason of its own: a definition comes with its topic, and what a deadline means we know."""
 QUIET = frozenset({Phase.PENDING})
 """Phases that are told by no Event: nothing has happened yet."""
 
@@ -127,7 +128,7 @@ class Acts:
 
     async def _hold(self, held: Held, move: Hold) -> None:
         its = held.resource
-        fresh = STARTED_AT not in its.annotations
+        fresh = STARTED_AT not in its.annotations and its.spec.saga_ref is None
         metadata: dict[str, Any] = {"resourceVersion": its.resource_version}
         if fresh:
             metadata["annotations"] = {STARTED_AT: move.started_at.isoformat()}
@@ -135,7 +136,7 @@ class Acts:
             metadata["finalizers"] = [*its.finalizers, FINALIZER]
         answer = await self.cluster.patch_ordersaga(*held.key, {"metadata": metadata})
         held.resource = _newer(its, answer)
-        if fresh and its.spec.saga_ref is None:
+        if fresh:
             held.know(presence=Presence.ABSENT)
 
     async def _place(self, held: Held, move: Place) -> None:
@@ -144,8 +145,8 @@ class Acts:
         try:
             await self.orders.place(_order(its, move.deadline), idempotency_key(its))
         except RefusedOrderError as error:
-            if error.field == DEFINITION_FIELD:
-                raise OrdersUnavailableError(str(error), undone=True) from error  # it comes with its topic
+            if error.field in PASSING_FIELDS:
+                raise OrdersUnavailableError(str(error), undone=True) from error
             held.know(refusal=Refusal(str(error), conflict=error.conflict), trouble="")
             return
         except OrdersUnavailableError as error:

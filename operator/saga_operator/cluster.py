@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,7 +24,6 @@ from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, SAG
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 PAGE = 500
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 Body = dict[str, Any]
 
@@ -146,6 +144,22 @@ class Cluster:
                 "leases",
                 body["metadata"]["name"],
                 body,
+                _request_timeout=self._seconds,
+            )
+        )
+
+    async def annotate_lease(self, namespace: str, name: str, annotations: Mapping[str, str]) -> Body:
+        """Write annotations onto the lease; whoever holds it goes on holding it."""
+        patch = {"metadata": {"annotations": dict(annotations)}}
+        return await self._answered(
+            self._api.patch_namespaced_custom_object(
+                "coordination.k8s.io",
+                "v1",
+                namespace,
+                "leases",
+                name,
+                patch,
+                _content_type=MERGE,
                 _request_timeout=self._seconds,
             )
         )

@@ -103,7 +103,7 @@ class Engine:
         for key in self.malformed:
             self.visit(key)
         for key, held in self.held.items():
-            held.known = Known(held.known.saga_id)
+            held.known = _unknown(held.resource)
             held.failures = 0
             self.visit(key)
 
@@ -233,9 +233,8 @@ class Engine:
             return
         if held is not None:
             self._forget(key)
-        saga_id = saga_id_of(resource)
-        self.held[key] = Held(key, resource, Known(saga_id), self.clock.now(), shown)
-        self._by_saga[saga_id].add(key)
+        held = self.held[key] = Held(key, resource, _unknown(resource), self.clock.now(), shown)
+        self._by_saga[held.known.saga_id].add(key)
 
     def _forget(self, key: Key) -> None:
         self.malformed.pop(key, None)
@@ -275,3 +274,9 @@ class Engine:
                 await asyncio.wait_for(self._earlier.wait(), max(0.001, min(seconds, 60.0)))
             except TimeoutError:
                 continue
+
+
+def _unknown(resource: OrderSaga) -> Known:
+    """Return what is known before anybody was asked: the saga's id, and how often we asked a retry."""
+    seen = resource.status
+    return Known(saga_id_of(resource), retries=seen.retries, retry_token=seen.observed_retry_token)

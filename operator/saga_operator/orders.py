@@ -1,5 +1,6 @@
 """The order service, as the operator asks it: place, look, and pass on what a resource wishes."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,6 +144,7 @@ class OrderService:
 
     def __init__(self, url: str, seconds: float, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """Ask there, and wait no longer than that for an answer."""
+        self._seconds = seconds
         self._client = httpx.AsyncClient(
             base_url=url, timeout=seconds, headers={"X-Actor": ACTOR}, transport=transport, trust_env=False,
             verify=url.startswith("https:"), limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
@@ -217,8 +219,9 @@ class OrderService:
         self, method: str, path: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
         try:
-            answer = await self._client.request(method, path, headers=headers, content=content)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._seconds):
+                answer = await self._client.request(method, path, headers=headers, content=content)
+        except (httpx.HTTPError, TimeoutError) as error:
             undone = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
             said = f"the order service at {self._client.base_url} does not answer: {str(error) or type(error).__name__}"
             raise OrdersUnavailableError(said, undone=undone) from error
