@@ -5,6 +5,7 @@ The one place that knows the client library. Everything written is counted, beca
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
@@ -17,13 +18,15 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.client.models.v1_delete_options import V1DeleteOptions
 from kubernetes.aio.client.models.v1_preconditions import V1Preconditions
-from kubernetes.aio.config import load_config
+from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from saga_operator.pace import Pace
 from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL, VERSION
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 PAGE = 500
+IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+"""What every container of a cluster has in its environment."""
 
 Body = dict[str, Any]
 
@@ -68,11 +71,20 @@ class Cluster:
             UnavailableError: when there is neither.
         """
         configuration = Configuration()
+        inside = IN_CLUSTER in os.environ
         try:
-            await load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            if inside:
+                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            else:
+                await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise UnavailableError(f"no cluster: neither in one nor a kubeconfig that works ({error})") from error
         return cls(ApiClient(configuration), pace, request_seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for their turn."""
+        return self._pace.waiting
 
     async def close(self) -> None:
         """Let go of the connections."""

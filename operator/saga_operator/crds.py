@@ -11,7 +11,7 @@ from msgspec import inspect as kinds
 from saga_operator import resources
 from saga_operator.resources import GROUP, TERMINAL_STAYS, VERSION, Rule
 
-HEADER = "# Made by `python -m saga_operator.crds` from saga_operator/resources.py; not written by hand.\n"
+HEADER = "# Made by `python -m saga_operator.crds` from saga_operator/resources; not written by hand.\n"
 INT32_MAX = 2**31 - 1
 
 

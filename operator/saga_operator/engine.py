@@ -30,7 +30,11 @@ SETTLE_SECONDS = 0.3
 """How long a new resource may stay without a status: what happens meanwhile is told in the same write."""
 SPACING_SECONDS = 1.0
 """How far apart the writes of one status are at least."""
+CROWDED = 8
+"""While more writes than this wait for their turn, what is not final is told later: beginnings and ends come first."""
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 15.0
+IDLE_SECONDS = 60.0
+"""How long the clock is not looked at when nothing is due sooner."""
 EXPECTED = (ClusterError, OrdersUnavailableError, LogUnavailableError, UnknownDefinitionError)
 """What the world may do to a move: told in the status, and tried again."""
 
@@ -118,6 +122,12 @@ class Engine:
         """How many resources wait to be looked at."""
         return self._queue.qsize()
 
+    def next_key(self) -> Key:
+        """Return the resource that waits for longest, which waits no longer."""
+        key = self._queue.get_nowait()
+        self._queued.discard(key)
+        return key
+
     async def run(self, workers: int) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -134,7 +144,7 @@ class Engine:
                 continue
             self._busy.add(key)
             try:
-                await self._look_at(key)
+                await self.look_at(key)
             except Exception:
                 self.counts["bugs"] += 1
                 log_lines.exception("OrderSaga %s/%s could not be worked on; it comes again", *key)
@@ -142,7 +152,8 @@ class Engine:
             finally:
                 self._busy.discard(key)
 
-    async def _look_at(self, key: Key) -> None:
+    async def look_at(self, key: Key) -> None:
+        """Do for this resource what is to be done now, and have it come again when something fails."""
         if not self.leads():
             return
         malformed = self.malformed.get(key)
@@ -211,6 +222,8 @@ class Engine:
             return True
         terminal = status.phase is not None and status.phase.terminal
         earliest = held.earliest_write(SETTLE_SECONDS, SPACING_SECONDS, terminal=terminal)
+        if not terminal and self.acts.cluster.waiting > CROWDED:
+            earliest = max(earliest, now + timedelta(seconds=SPACING_SECONDS))
         if now < earliest:
             self._wake(held.key, earliest)
             return False
@@ -258,20 +271,24 @@ class Engine:
         if self._heap[0][2] == key:
             self._earlier.set()
 
+    def call_due(self) -> float:
+        """Have each resource looked at whose moment has come, and return the seconds until the next."""
+        now = self.clock.now()
+        while self._heap and self._heap[0][0] <= now:
+            at, _, key = heapq.heappop(self._heap)
+            held = self.held.get(key)
+            if held is not None and held.wakes_at == at:
+                held.wakes_at = None
+                self.visit(key)
+        return (self._heap[0][0] - now).total_seconds() if self._heap else IDLE_SECONDS
+
     async def _watch_the_clock(self) -> None:
         """Visit each resource when its moment has come."""
         while True:
-            now = self.clock.now()
-            while self._heap and self._heap[0][0] <= now:
-                at, _, key = heapq.heappop(self._heap)
-                held = self.held.get(key)
-                if held is not None and held.wakes_at == at:
-                    held.wakes_at = None
-                    self.visit(key)
-            seconds = (self._heap[0][0] - now).total_seconds() if self._heap else 60.0
+            seconds = self.call_due()
             self._earlier.clear()
             try:
-                await asyncio.wait_for(self._earlier.wait(), max(0.001, min(seconds, 60.0)))
+                await asyncio.wait_for(self._earlier.wait(), max(0.001, min(seconds, IDLE_SECONDS)))
             except TimeoutError:
                 continue
 

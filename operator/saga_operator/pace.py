@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Whoever takes a token may act; takers are served in the order in which they came."""
+    """Whoever takes a token may act; takers are served in the order in which they came. `waiting` is how many wait."""
 
     def __init__(self, per_second: float, burst: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Begin with a full bucket."""
@@ -14,15 +14,20 @@ class Pace:
         self._monotonic = monotonic
         self._tokens, self._at = float(burst), monotonic()
         self._turn = asyncio.Lock()
+        self.waiting = 0
 
     async def take(self) -> None:
         """Return when the caller may act."""
-        async with self._turn:
-            missing = 1.0 - self._fill()
-            if missing > 0:
-                await asyncio.sleep(missing / self._per_second)
-                self._fill()
-            self._tokens -= 1.0
+        self.waiting += 1
+        try:
+            async with self._turn:
+                missing = 1.0 - self._fill()
+                if missing > 0:
+                    await asyncio.sleep(missing / self._per_second)
+                    self._fill()
+                self._tokens -= 1.0
+        finally:
+            self.waiting -= 1
 
     def _fill(self) -> float:
         now = self._monotonic()

@@ -32,7 +32,7 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     materialize: Annotated[Literal["Never", "OnFailure", "Always"], variable(PREFIX + "MATERIALIZE")] = "OnFailure"
     materialize_max: Annotated[int, Meta(ge=0, le=1500), variable(PREFIX + "MATERIALIZE_MAX")] = 100
     materialize_namespace: Annotated[str, variable(PREFIX + "MATERIALIZE_NAMESPACE")] = ""
-    writes_per_second: Annotated[int, Meta(ge=1, le=10_000), variable(PREFIX + "WRITES_PER_SECOND")] = 50
+    writes_per_second: Annotated[int, Meta(ge=1, le=10_000), variable(PREFIX + "WRITES_PER_SECOND")] = 100
     workers: Annotated[int, Meta(ge=1, le=1000), variable(PREFIX + "WORKERS")] = 32
 
     @property
