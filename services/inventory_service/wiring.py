@@ -10,6 +10,7 @@ from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
+from shop_contracts.definitions import read_definition
 from shop_contracts.order_saga import ORDER_SAGA
 
 TABLES = (STOCK, RESERVATIONS, LEDGER, PARTS, PARKED, *KIT_TABLES)
@@ -24,17 +25,16 @@ def build(settings: InventorySettings, store: Store, log: Log, clock: Clock) -> 
     """Return the service over a store with `TABLES`."""
     service = Service.of("inventory", settings, settings.port, store=store, log=log, contracts=SHOP, clock=clock)
     service.routes += routes(store, clock)
-    service.take_part(
-        Participant(
-            "inventory",
-            sagas=[ORDER_SAGA],
-            actions=Inventory(settings.success_rate, settings.seed).actions(),
-            barred=barred,
-            contracts=SHOP,
-            store=store,
-            clock=clock,
-        )
+    participant = Participant(
+        "inventory",
+        sagas=[ORDER_SAGA],
+        actions=Inventory(settings.success_rate, settings.seed).actions(),
+        barred=barred,
+        contracts=SHOP,
+        store=store,
+        clock=clock,
     )
+    service.take_part(participant, service.follow(participant, [ORDER_SAGA], read_definition))
     return service
 
 

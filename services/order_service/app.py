@@ -21,5 +21,5 @@ def routes(tracker: Tracker, desk: OrderDesk, store: Store, clock: Clock) -> lis
         *OrderRoutes(Intake(desk, store, clock, ids), verbs, store, clock).routes(),
         *BatchRoutes(store, clock, ids).routes(),
         *SagaRoutes(tracker, verbs, store, clock).routes(),
-        *DefinitionRoutes(tracker).routes(),
+        *DefinitionRoutes(tracker, store, clock).routes(),
     ]

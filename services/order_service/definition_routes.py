@@ -1,17 +1,22 @@
-"""The saga definitions that this service follows, over HTTP: as data, and drawn."""
+"""The saga definitions that this service follows, over HTTP: as data, and drawn; and new ones, made known to all."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
-from order_service.inputs import DefinitionPath
-from sagakit.core.definition import Saga
+from order_service.inputs import DefinitionAsked, DefinitionPath
+from sagakit.core.definition import DefinitionError, Saga
 from sagakit.core.definition_data import to_data
 from sagakit.core.diagram import mermaid
-from sagakit.runtime.http.problems import not_found
-from sagakit.runtime.http.routes import Call, Nothing, Route, Shape
+from sagakit.ports import Clock, Store
+from sagakit.runtime.definitions import defined
+from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.http.problems import conflict, invalid, not_found
+from sagakit.runtime.http.routes import Call, Nothing, Reply, Route, Shape
 from sagakit.runtime.tracker import Tracker
+from shop_contracts.definitions import definition_of
 
 TAG = "Definitions"
 
@@ -35,6 +40,8 @@ class DefinitionRoutes:
     """Answers about definitions."""
 
     tracker: Tracker
+    store: Store
+    clock: Clock
 
     def routes(self) -> list[Route]:
         """Return every route of definitions."""
@@ -57,6 +64,17 @@ class DefinitionRoutes:
                 problems=(404,),
                 tag=TAG,
             ),
+            Route(
+                method="PUT",
+                path="/definitions/{name}/{version}",
+                handler=self.put_definition,
+                summary="Make a definition known to every service; what a version says never changes",
+                returns={202: DefinitionShape, 200: DefinitionShape},
+                params=DefinitionPath,
+                body=DefinitionAsked,
+                problems=(409,),
+                tag=TAG,
+            ),
         ]
 
     async def list_definitions(self, call: Call[Nothing, None]) -> Definitions:
@@ -72,6 +90,24 @@ class DefinitionRoutes:
         if saga is None:
             raise not_found("name", f"there is no definition {ref}")
         return _shape(saga)
+
+    async def put_definition(self, call: Call[DefinitionPath, DefinitionAsked]) -> Reply:
+        """Publish it; 202 until it has come back by the log, 200 once it holds here."""
+        path = {"name": call.params.name, "version": call.params.version}
+        try:
+            saga = definition_of({**path, **msgspec.to_builtins(call.body)})
+        except DefinitionError as error:
+            raise invalid("/stages", str(error)) from None
+        known = self.tracker.sagas.get(saga.ref)
+        if known is not None and known != saga:
+            raise conflict("version", f"{saga.ref} says something else already; make it a new version")
+        if known is not None:
+            return Reply(200, _shape(known))
+        draft = defined(saga, "order", self.clock.now())
+        failpoint("http.before_commit")
+        await self.store.transact(lambda transaction: transaction.send([draft]))
+        failpoint("http.after_commit")
+        return Reply(202, _shape(saga))
 
 
 def _shape(saga: Saga) -> DefinitionShape:

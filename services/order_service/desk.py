@@ -1,19 +1,29 @@
 """The order desk: places orders, by HTTP or by message, and keeps the read model in step with the facts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
-from order_service.domain import NAME, InvalidOrderError, Opening, OrderRequest, OrderView, opening, status_of
+from order_service.domain import (
+    NAME,
+    InvalidOrderError,
+    Opening,
+    OrderRequest,
+    OrderView,
+    UnknownDefinitionError,
+    opening,
+    status_of,
+)
 from sagakit.core.definition import Saga
 from sagakit.core.messages import Message, is_traceparent
 from sagakit.core.state import SagaState
 from sagakit.ports import Draft, Table, Transaction
 from sagakit.runtime.consumer import dead_message
+from sagakit.runtime.parking import PARKED, ParkedMessage, parked
 from sagakit.runtime.topics import commands_topic
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS, Change, Speech, StartSaga, Tracker
 from shop_contracts.catalogue import SHOP
@@ -51,7 +61,19 @@ class Taken(msgspec.Struct, frozen=True):
     rule: str
 
 
-Placing = Placed | Taken
+class Late(msgspec.Struct, frozen=True):
+    """The order is new, and its deadline has passed already."""
+
+    deadline: datetime
+    field: str = "/deadline"
+
+    @property
+    def rule(self) -> str:
+        """What is wrong with it, as a sentence."""
+        return f"{self.deadline.isoformat()} has passed"
+
+
+Placing = Placed | Taken | Late
 
 
 class OrderSpeech:
@@ -80,12 +102,27 @@ def order_tracker(speech: Speech | None = None, sagas: Sequence[Saga] = (ORDER_S
 
 
 class OrderDesk:
-    """Places orders as sagas of one definition."""
+    """Places orders as sagas of whichever definition they name."""
 
-    def __init__(self, tracker: Tracker, saga: Saga = ORDER_SAGA) -> None:
-        """Begin orders with `tracker`."""
-        self.saga = saga
+    def __init__(self, tracker: Tracker) -> None:
+        """Begin orders with `tracker`, by the definitions that it knows."""
         self._tracker = tracker
+
+    @property
+    def sagas(self) -> Mapping[str, Saga]:
+        """The definitions that are known here now, by name and version."""
+        return self._tracker.sagas
+
+    def saga_of(self, ref: str) -> Saga:
+        """Return the definition of this name and version.
+
+        Raises:
+            UnknownDefinitionError: when it is not known here, or not yet.
+        """
+        saga = self.sagas.get(ref)
+        if saga is None:
+            raise UnknownDefinitionError(ref, self.sagas)
+        return saga
 
     async def place(self, transaction: Transaction, placements: Sequence[Placement], now: datetime) -> list[Placing]:
         """Place each order for itself; what clashes with another order is answered, and nothing of it stored."""
@@ -94,7 +131,7 @@ class OrderDesk:
         starts: list[StartSaga] = []
         results: list[Placing] = []
         for placement in placements:
-            result = _judge(placement, known, taken)
+            result = _judge(placement, known, taken) or _late(placement, now)
             if result is None:
                 opening = placement.opening
                 starts.append(
@@ -135,10 +172,17 @@ def _judge(placement: Placement, known: dict[str, OrderView], taken: dict[str, s
     return None
 
 
+def _late(placement: Placement, now: datetime) -> Late | None:
+    """Return that it is too late to begin the order; one that was begun in time is never late."""
+    deadline = placement.opening.fact.deadline
+    return Late(deadline) if deadline <= now else None
+
+
 class CreateOrders:
     """Hears `CreateOrder` on the service's commands and does what POST /orders does.
 
-    What breaks a rule or clashes is a dead letter of its own; the others of its batch are placed.
+    What breaks a rule or clashes is a dead letter of its own; the others of its batch are placed. One that names a
+    definition that is not known yet may have overtaken it: it is parked until that comes, and buried after an hour.
     """
 
     topics = frozenset({commands_topic("order")})
@@ -157,15 +201,20 @@ class CreateOrders:
         asked: list[Message] = []
         placements: list[Placement] = []
         dead: list[Draft] = []
+        early: list[ParkedMessage] = []
         for message in messages:
             try:
                 placements.append(self._placement(message, now))
                 asked.append(message)
+            except UnknownDefinitionError as error:
+                early.append(_parked(message, error.ref, now))
             except (msgspec.ValidationError, msgspec.DecodeError, InvalidOrderError) as error:
                 dead.append(self._bury(message, str(error), now))
         for message, result in zip(asked, await self._desk.place(transaction, placements, now), strict=True):
-            if isinstance(result, Taken):
+            if not isinstance(result, Placed):
                 dead.append(self._bury(message, f"{result.field}: {result.rule}", now))
+        if early:
+            await transaction.save(PARKED, early)
         if dead:
             self.counts["dead letters"] += len(dead)
             await transaction.send(dead)
@@ -181,11 +230,29 @@ class CreateOrders:
             raise InvalidOrderError("/sagaId", "1 to 50 characters of A-Z a-z 0-9 . _ -")
         request = _decode_request(message.data)
         traceparent = message.traceparent if is_traceparent(message.traceparent) else None
-        opened = opening(self._desk.saga, message.saga_id, request, now, traceparent)
+        saga = self._desk.saga_of(request.definition_ref)
+        opened = opening(saga, message.saga_id, request, now, traceparent)
         return Placement(message.saga_id, opened, message.id)
 
     def _bury(self, message: Message, error: str, now: datetime) -> Draft:
         return dead_message("order", message, commands_topic("order"), "refused", error, now)
+
+
+def _parked(message: Message, ref: str, now: datetime) -> ParkedMessage:
+    """Return the message as it waits for its definition; it belongs to no saga that could release it by beginning."""
+    return replace(parked(message, commands_topic("order"), ref, now), saga_id="")
+
+
+async def hear_again(
+    tracker: Tracker, intake: CreateOrders, transaction: Transaction, messages: Sequence[Message], now: datetime
+) -> None:
+    """Hear what waited for a definition: orders to place, and answers to sagas that another instance began."""
+    orders = [message for message in messages if intake.wants(message.type)]
+    answers = [message for message in messages if not intake.wants(message.type)]
+    if orders:
+        await intake.handle(transaction, orders, now)
+    if answers:
+        await tracker.handle(transaction, answers, now)
 
 
 async def project(transaction: Transaction, changes: Sequence[Change]) -> None:

@@ -5,12 +5,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from order_service.domain import Status
+from order_service.domain import TIMEOUT_SECONDS_MAX, Status
 from order_service.intake import BATCH_ORDERS_MAX, BatchResult, Key
-from sagakit.core.definition import STEP_NAME_LENGTH_MAX
+from sagakit.core.definition import SAGA_TIMEOUT_SECONDS, STEP_NAME_LENGTH_MAX, STEPS_MAX
 from sagakit.core.facts import Phase, Verb
 from sagakit.runtime.http.routes import ACTOR_DEFAULT, Actor, Id, Input, header
 from sagakit.runtime.paging import PAGE_LIMIT, PAGE_LIMIT_MAX
+from shop_contracts.definitions import ShortStage
 
 BATCH_IDS_MAX = 5000
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX)]
@@ -168,3 +169,10 @@ class DefinitionPath(Input, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     version: Annotated[int, Meta(ge=1, le=10**9)]
+
+
+class DefinitionAsked(Input, frozen=True, kw_only=True):
+    """What a definition says; whatever is left out is known of each command."""
+
+    timeout_seconds: Annotated[int, Meta(ge=1, le=TIMEOUT_SECONDS_MAX)] = SAGA_TIMEOUT_SECONDS
+    stages: Annotated[list[ShortStage], Meta(min_length=1, max_length=STEPS_MAX)]

@@ -9,14 +9,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from order_service.desk import OrderDesk, Placed, Placement, Placing, Taken
-from order_service.domain import InvalidOrderError, OrderRequest, keyed_order_id, opening
+from order_service.desk import Late, OrderDesk, Placed, Placement, Placing
+from order_service.domain import InvalidOrderError, OrderRequest, UnknownDefinitionError, opening
 from order_service.order_shapes import OrderRow, row_of
 from sagakit.core.messages import is_traceparent
 from sagakit.ports import Clock, DuplicateError, Store, StreamMovedError
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.http.problems import Problem, ProblemError, broken_rule, conflict, invalid
+from sagakit.runtime.http.problems import Problem, ProblemError, broken_rule, conflict, invalid, problem
 from sagakit.runtime.ids import TimeOrderedIds
+from shop_contracts.identity import keyed_order_id
 
 BATCH_ORDERS_MAX = 1000
 BATCH_BYTES_MAX = 4 * 1024 * 1024
@@ -62,11 +63,11 @@ class Intake:
         try:
             placement = self._placement(request, key, traceparent, self.clock.now())
         except InvalidOrderError as error:
-            raise invalid(error.field, error.rule) from None
+            raise _broken(error) from None
         result = (await self._place([placement]))[0]
-        if isinstance(result, Taken):
-            raise conflict(result.field, result.rule)
-        return result
+        if isinstance(result, Placed):
+            return result
+        raise (invalid if isinstance(result, Late) else conflict)(result.field, result.rule)
 
     async def place_many(self, orders: Sequence[msgspec.Raw]) -> list[BatchResult]:
         """Place each order for itself, all that can be in one transaction; answers when it is durable."""
@@ -84,7 +85,7 @@ class Intake:
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 results.append(_refused(index, "", str(error)))
             except InvalidOrderError as error:
-                results.append(_refused(index, error.field, error.rule))
+                results.append(_failed(index, _broken(error, f"/orders/{index}")))
             if index % BREATHE_ORDERS == BREATHE_ORDERS - 1:
                 await asyncio.sleep(0)
         placed = await self._place(placements) if placements else []
@@ -96,7 +97,7 @@ class Intake:
     def _placement(self, request: OrderRequest, key: str | None, traceparent: str | None, now: datetime) -> Placement:
         order_id = self.ids.new() if key is None else keyed_order_id(request.user_id, key)
         trace = traceparent if is_traceparent(traceparent) else None
-        opened = opening(self.desk.saga, order_id, request, now, trace)
+        opened = opening(self.desk.saga_of(request.definition_ref), order_id, request, now, trace)
         return Placement(order_id, opened, chosen=key is not None)
 
     async def _place(self, placements: Sequence[Placement]) -> list[Placing]:
@@ -114,8 +115,18 @@ class Intake:
 def _result(index: int, result: Placing) -> BatchResult:
     if isinstance(result, Placed):
         return BatchResult(index, 200 if result.replayed else 201, row_of(result.order))
+    if isinstance(result, Late):
+        return _refused(index, result.field, result.rule)
     field = "/idempotencyKey" if result.field == "Idempotency-Key" else result.field
     return _failed(index, conflict(f"/orders/{index}{field}", result.rule))
+
+
+def _broken(error: InvalidOrderError, at: str = "") -> ProblemError:
+    """Return the problem with an order; whoever reads it can tell a definition that may still come from a mistake."""
+    field = f"{at}{error.field}"
+    if isinstance(error, UnknownDefinitionError):
+        return ProblemError(problem(422, "unknown-definition", detail=error.rule, field=field, rule=error.rule))
+    return invalid(field, error.rule)
 
 
 def _refused(index: int, field: str, rule: str) -> BatchResult:

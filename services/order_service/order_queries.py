@@ -1,20 +1,20 @@
 """Questions about orders, asked of any reader."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from order_service.desk import ORDERS
-from order_service.domain import STATUSES, OrderView, Status
+from order_service.domain import STATUSES, OrderView, Status, UnknownDefinitionError
 from order_service.order_shapes import OrderDetail, detail_of
-from sagakit.core.facts import AnyFact
+from sagakit.core.definition import Saga
+from sagakit.core.facts import AnyFact, SagaStarted
 from sagakit.core.state import fold
 from sagakit.ports import Reader
 from sagakit.runtime.paging import Page, merged_page
 from sagakit.runtime.sagas import facts_of
 from shop_contracts.messages import Item
-from shop_contracts.order_saga import ORDER_SAGA
 
 
 async def page_of_orders(
@@ -36,10 +36,31 @@ async def order_facts(reader: Reader, order_id: str) -> Sequence[AnyFact]:
     return await facts_of(reader, order_id) if order_id in await reader.load(ORDERS, [order_id]) else ()
 
 
-async def order_detail(reader: Reader, order_id: str, as_of: datetime) -> OrderDetail | None:
-    """Return the whole order, as its facts have it at this moment."""
+def saga_of(sagas: Mapping[str, Saga], facts: Sequence[AnyFact]) -> Saga:
+    """Return the definition that a saga with these facts follows.
+
+    Raises:
+        UnknownDefinitionError: when it is not known here, or not yet.
+    """
+    first = facts[0]
+    assert isinstance(first, SagaStarted), "the first fact of a saga is its start"
+    saga = sagas.get(first.definition)
+    if saga is None:
+        raise UnknownDefinitionError(first.definition, sagas)
+    return saga
+
+
+async def order_detail(reader: Reader, sagas: Mapping[str, Saga], order_id: str, as_of: datetime) -> OrderDetail | None:
+    """Return the whole order, as its facts have it at this moment.
+
+    Raises:
+        UnknownDefinitionError: when its definition is not known here, or not yet.
+    """
     facts = await order_facts(reader, order_id)
-    return detail_of(fold(ORDER_SAGA, order_id, list(facts)), facts, as_of) if facts else None
+    if not facts:
+        return None
+    saga = saga_of(sagas, facts)
+    return detail_of(saga, fold(saga, order_id, list(facts)), facts, as_of)
 
 
 class _Input(msgspec.Struct):

@@ -1,22 +1,25 @@
 """Orders over HTTP."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
 from order_service.desk import Placed
-from order_service.domain import OrderRequest
+from order_service.domain import OrderRequest, UnknownDefinitionError
 from order_service.inputs import BatchResults, OrderBatch, OrderList, OrderPath, OrderVerb, Placing, Why
 from order_service.intake import BATCH_BYTES_MAX, Intake
 from order_service.order_events import OrderEvents, events_of
-from order_service.order_queries import order_detail, order_facts, ordered_items, page_of_orders
+from order_service.order_queries import order_detail, order_facts, ordered_items, page_of_orders, saga_of
 from order_service.order_shapes import OrderDetail, Orders, listed
 from order_service.replay import Replay, replay
 from order_service.saga_shapes import VerbDone
 from order_service.verbs import Verbs
+from sagakit.core.definition import Saga
 from sagakit.core.facts import Verb
 from sagakit.ports import Clock, Reader, Store
-from sagakit.runtime.http.problems import ProblemError, invalid, not_found
+from sagakit.runtime.http.problems import ProblemError, conflict, invalid, not_found
 from sagakit.runtime.http.routes import Call, Handler, Nothing, Reply, Route
 from sagakit.runtime.paging import InvalidCursorError
 
@@ -38,7 +41,7 @@ class OrderRoutes:
         def get(
             path: str, handler: Handler, summary: str, returns: type[msgspec.Struct], params: type[msgspec.Struct]
         ) -> Route:
-            problems = () if params is OrderList else (404,)
+            problems = () if params is OrderList else (404, 409)
             return Route(
                 method="GET",
                 path=path,
@@ -74,10 +77,15 @@ class OrderRoutes:
                 summary="Rebuild an order from its facts and compare; nothing is changed",
                 returns={200: Replay},
                 params=OrderPath,
-                problems=(404,),
+                problems=(404, 409),
                 tag=TAG,
             ),
         ]
+
+    @property
+    def sagas(self) -> Mapping[str, Saga]:
+        """The definitions that are known here now."""
+        return self.intake.desk.sagas
 
     async def place_order(self, call: Call[Placing, OrderRequest]) -> Reply:
         """Place an order. The same `Idempotency-Key` again answers with the order of the first time."""
@@ -106,7 +114,8 @@ class OrderRoutes:
     async def get_order(self, call: Call[OrderPath, None]) -> OrderDetail:
         """Fold the order from its facts: what was written is read."""
         now = self.clock.now()
-        found = await self.store.view(lambda reader: order_detail(reader, call.params.order_id, now))
+        with _known():
+            found = await self.store.view(lambda reader: order_detail(reader, self.sagas, call.params.order_id, now))
         if found is None:
             raise _no_order(call.params.order_id)
         return found
@@ -117,7 +126,8 @@ class OrderRoutes:
         facts = await self.store.view(lambda reader: order_facts(reader, order_id))
         if not facts:
             raise _no_order(order_id)
-        return events_of(self.intake.desk.saga, order_id, facts)
+        with _known():
+            return events_of(saga_of(self.sagas, facts), order_id, facts)
 
     async def cancel_order(self, call: Call[OrderVerb, Why]) -> Reply:
         """Ask the order's saga to abort."""
@@ -129,15 +139,16 @@ class OrderRoutes:
     async def replay_order(self, call: Call[OrderPath, None]) -> Replay:
         """Compare the stored state and row with the fold of the facts."""
         now = self.clock.now()
-        saga, order_id = self.intake.desk.saga, call.params.order_id
-        found = await self.store.view(lambda reader: replay(reader, saga, order_id, now))
+        order_id = call.params.order_id
+        with _known():
+            found = await self.store.view(lambda reader: replay(reader, self.sagas, order_id, now))
         if found is None:
             raise _no_order(order_id)
         return found
 
     async def _told(self, placed: Placed) -> Reply:
         order_id, now = placed.order.order_id, self.clock.now()
-        detail = await self.store.view(lambda reader: order_detail(reader, order_id, now))
+        detail = await self.store.view(lambda reader: order_detail(reader, self.sagas, order_id, now))
         headers = {"Location": f"/orders/{order_id}"}
         if placed.replayed:
             headers["Idempotent-Replayed"] = "true"
@@ -152,7 +163,7 @@ class OrderRoutes:
             returns={201: OrderDetail, 200: OrderDetail},
             params=Placing,
             body=OrderRequest,
-            problems=(409,),
+            problems=(409, 422),
             headers={201: ("Location",), 200: ("Location", "Idempotent-Replayed")},
             tag=TAG,
         )
@@ -169,6 +180,15 @@ class OrderRoutes:
             in_parts=True,
             tag=TAG,
         )
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Say that an order cannot be told yet, when an instance beside us began it by a definition unknown here."""
+    try:
+        yield
+    except UnknownDefinitionError as error:
+        raise conflict("orderId", f"the definition {error.ref} of this order is not known here") from None
 
 
 def _no_order(order_id: str) -> ProblemError:

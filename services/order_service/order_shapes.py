@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from order_service.domain import OrderView, Status, status_of
+from sagakit.core.definition import Saga
 from sagakit.core.facts import AnyFact, SagaStarted, StepCompensated, StepFailed, StepStatus, StepSucceeded
 from sagakit.core.messages import Mode
 from sagakit.core.state import SagaState
@@ -121,8 +122,9 @@ def _row(order: OrderView) -> dict[str, Any]:
     }
 
 
-def detail_of(state: SagaState, facts: Sequence[AnyFact], as_of: datetime) -> OrderDetail:
-    """Return the whole order, from its saga's facts and their fold."""
+def detail_of(saga: Saga, state: SagaState, facts: Sequence[AnyFact], as_of: datetime) -> OrderDetail:
+    """Return the whole order, from its saga's facts and their fold, however its definition calls the steps."""
+    steps = {step.command: step.name for step in saga.steps}
     started = facts[0]
     assert isinstance(started, SagaStarted), "the first fact of a saga is its start"
     order = _decode(started.input, m.OrderCreated)
@@ -136,9 +138,9 @@ def detail_of(state: SagaState, facts: Sequence[AnyFact], as_of: datetime) -> Or
         currency=order.currency,
         items=order.items,
         refund_policy=order.refund_policy,
-        payment=_payment(state, facts),
-        reservation=_reservation(state, facts),
-        shipment=_shipment(state, facts),
+        payment=_payment(state, facts, steps["ChargePayment"]),
+        reservation=_reservation(state, facts, steps["ReserveInventory"], steps["ConsumeReservation"]),
+        shipment=_shipment(state, facts, steps["ScheduleShipment"]),
         cancellation_reason=state.reason if ended else None,
         correlation_id=state.correlation_id,
         mode=state.mode,
@@ -150,11 +152,11 @@ def detail_of(state: SagaState, facts: Sequence[AnyFact], as_of: datetime) -> Or
     )
 
 
-def _payment(state: SagaState, facts: Sequence[AnyFact]) -> Payment | None:
-    known = state.step("payment")
-    done = _said(facts, "payment", StepSucceeded, m.PaymentCompleted)
+def _payment(state: SagaState, facts: Sequence[AnyFact], step: str) -> Payment | None:
+    known = state.step(step)
+    done = _said(facts, step, StepSucceeded, m.PaymentCompleted)
     if done is not None:
-        back = _said(facts, "payment", StepCompensated, m.PaymentRefunded)
+        back = _said(facts, step, StepCompensated, m.PaymentRefunded)
         return Payment(
             status="captured" if back is None else "refunded",
             payment_id=done.payment_id,
@@ -168,11 +170,11 @@ def _payment(state: SagaState, facts: Sequence[AnyFact]) -> Payment | None:
     return Payment(status=_refused(known.status, "declined"), reason=known.reason, error_code=known.code)
 
 
-def _reservation(state: SagaState, facts: Sequence[AnyFact]) -> Reservation | None:
-    known = state.step("inventory")
-    done = _said(facts, "inventory", StepSucceeded, m.InventoryReserved)
+def _reservation(state: SagaState, facts: Sequence[AnyFact], step: str, last: str) -> Reservation | None:
+    known = state.step(step)
+    done = _said(facts, step, StepSucceeded, m.InventoryReserved)
     if done is not None:
-        consumed = state.step("stock").status is StepStatus.SUCCEEDED
+        consumed = state.step(last).status is StepStatus.SUCCEEDED
         released = known.status is StepStatus.COMPENSATED
         status: Literal["consumed", "released", "reserved"] = (
             "consumed" if consumed else "released" if released else "reserved"
@@ -181,9 +183,9 @@ def _reservation(state: SagaState, facts: Sequence[AnyFact]) -> Reservation | No
     return Reservation(status=_refused(known.status, "refused"), reason=known.reason) if known.status.failed else None
 
 
-def _shipment(state: SagaState, facts: Sequence[AnyFact]) -> Shipment | None:
-    known = state.step("shipping")
-    done = _said(facts, "shipping", StepSucceeded, m.ShipmentScheduled)
+def _shipment(state: SagaState, facts: Sequence[AnyFact], step: str) -> Shipment | None:
+    known = state.step(step)
+    done = _said(facts, step, StepSucceeded, m.ShipmentScheduled)
     if done is not None:
         return Shipment(
             status="scheduled",

@@ -11,6 +11,7 @@ import msgspec
 
 from order_service.desk import ORDERS, apply_end
 from order_service.domain import OrderView, status_of
+from order_service.order_queries import saga_of
 from sagakit.core.deadlines import due_at
 from sagakit.core.definition import Saga
 from sagakit.core.facts import AnyFact, SagaStarted
@@ -42,14 +43,18 @@ class Replay(Shape, frozen=True, kw_only=True):
     as_of: datetime
 
 
-async def replay(reader: Reader, saga: Saga, order_id: str, as_of: datetime) -> Replay | None:
-    """Return how the order's state and row compare with its facts; None when nothing at all is known of it."""
+async def replay(reader: Reader, sagas: Mapping[str, Saga], order_id: str, as_of: datetime) -> Replay | None:
+    """Return how the order's state and row compare with its facts; None when nothing at all is known of it.
+
+    Raises:
+        UnknownDefinitionError: when its definition is not known here, or not yet.
+    """
     facts = await facts_of(reader, order_id)
     state = (await reader.load(SAGAS, [order_id])).get(order_id)
     row = (await reader.load(ORDERS, [order_id])).get(order_id)
     if not facts and state is None and row is None:
         return None
-    rebuilt_state = rebuild_state(saga, order_id, facts) if facts else None
+    rebuilt_state = rebuild_state(saga_of(sagas, facts), order_id, facts) if facts else None
     rebuilt_row = rebuild_row(facts, rebuilt_state) if rebuilt_state is not None else None
     differences = [*_compare("saga", rebuilt_state, state), *_compare("order", rebuilt_row, row)]
     return Replay(order_id=order_id, facts=len(facts), equal=not differences, differences=differences, as_of=as_of)

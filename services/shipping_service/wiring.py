@@ -10,6 +10,7 @@ from shipping_service.actions import SHIPMENTS, Shipping, barred
 from shipping_service.app import routes
 from shipping_service.settings import ShippingSettings
 from shop_contracts.catalogue import SHOP
+from shop_contracts.definitions import read_definition
 from shop_contracts.order_saga import ORDER_SAGA
 
 TABLES = (SHIPMENTS, PARTS, PARKED, *KIT_TABLES)
@@ -24,17 +25,16 @@ def build(settings: ShippingSettings, store: Store, log: Log, clock: Clock) -> S
     """Return the service over a store with `TABLES`."""
     service = Service.of("shipping", settings, settings.port, store=store, log=log, contracts=SHOP, clock=clock)
     service.routes += routes(store)
-    service.take_part(
-        Participant(
-            "shipping",
-            sagas=[ORDER_SAGA],
-            actions=Shipping(settings.success_rate, settings.seed).actions(),
-            barred=barred,
-            contracts=SHOP,
-            store=store,
-            clock=clock,
-        )
+    participant = Participant(
+        "shipping",
+        sagas=[ORDER_SAGA],
+        actions=Shipping(settings.success_rate, settings.seed).actions(),
+        barred=barred,
+        contracts=SHOP,
+        store=store,
+        clock=clock,
     )
+    service.take_part(participant, service.follow(participant, [ORDER_SAGA], read_definition))
     return service
 
 

@@ -6,15 +6,17 @@ Beside this, a service sees which topics there are, for it looks at the start wh
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sagakit.core.reactions import share
-from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic, dead_letter_topic
-from shop_contracts.order_saga import INVENTORY, ORDER, ORDER_SAGA, PAYMENT, SHIPPING
+from sagakit.core.definition import Participant
+from sagakit.runtime.topics import SAGAS_DEFINITIONS, SAGAS_EVENTS, commands_topic, dead_letter_topic
+from shop_contracts.order_saga import INVENTORY, ORDER, PAYMENT, SHIPPING
 from shop_contracts.topics import EVENTS
 
 ANY = "*"
 """At the end of a group's name: whatever follows. Each version of the views is a group of its own."""
 USERS = "users"
 ANALYTICS_EVENTS = "analytics.events"
+PARTICIPANTS = (PAYMENT, INVENTORY, SHIPPING)
+HEARD = tuple(party.events_topic for party in (ORDER, *PARTICIPANTS))
 VIEWED = tuple(topic for topic in EVENTS if topic != ANALYTICS_EVENTS)
 
 
@@ -30,13 +32,12 @@ class Access:
 
 def _access(service: str, reads: tuple[str, ...], writes: tuple[str, ...], groups: tuple[str, ...]) -> Access:
     letters = dead_letter_topic(service)
-    return Access(reads, (*writes, letters), (commands_topic(service), letters), groups)
+    return Access((*reads, SAGAS_DEFINITIONS), (*writes, letters), (commands_topic(service), letters), groups)
 
 
-def _participant(service: str) -> Access:
-    """Return what a participant of the order saga needs: it hears what its steps begin with, and answers."""
-    heard = (commands_topic(service), SAGAS_EVENTS, *sorted(share(ORDER_SAGA, service).topics))
-    return _access(service, heard, (ORDER_SAGA.participant(service).events_topic,), (service,))
+def _participant(party: Participant) -> Access:
+    """Return what a participant needs: which events its steps begin with is for definitions to say, now or later."""
+    return _access(party.name, (party.commands_topic, SAGAS_EVENTS, *HEARD), (party.events_topic,), (party.name,))
 
 
 def listener(service: str, *hears: str) -> Access:
@@ -44,17 +45,19 @@ def listener(service: str, *hears: str) -> Access:
     return _access(service, hears, (), (service,))
 
 
-PARTICIPANTS = (PAYMENT, INVENTORY, SHIPPING)
 ACCESS: Mapping[str, Access] = {
     "order": _access(
         "order",
         (ORDER.commands_topic, *(party.events_topic for party in PARTICIPANTS)),
-        (ORDER.events_topic, SAGAS_EVENTS, *(party.commands_topic for party in PARTICIPANTS)),
+        (ORDER.events_topic, SAGAS_EVENTS, SAGAS_DEFINITIONS, *(party.commands_topic for party in PARTICIPANTS)),
         ("order", "order-intake"),
     ),
-    **{party.name: _participant(party.name) for party in PARTICIPANTS},
+    **{party.name: _participant(party) for party in PARTICIPANTS},
     "analytics": _access(
         "analytics", (*VIEWED, USERS), (ANALYTICS_EVENTS, USERS), ("analytics-desk", f"analytics-v{ANY}")
     ),
+    "operator": Access(
+        (*HEARD, SAGAS_EVENTS, SAGAS_DEFINITIONS), (SAGAS_EVENTS, SAGAS_DEFINITIONS, ORDER.commands_topic), (), ()
+    ),
 }
-"""By service of the shop; who only listens needs what `listener` says."""
+"""By service of the shop, and the operator, which is in no group; who only listens needs what `listener` says."""

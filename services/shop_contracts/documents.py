@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sagakit.core.contracts import Contract
-from sagakit.core.control_contracts import DEAD_LETTER, LETTER_DISCARDED, LETTER_REDRIVEN
+from sagakit.core.control_contracts import DEAD_LETTER, LETTER_DISCARDED, LETTER_REDRIVEN, SAGA_DEFINED
 from sagakit.core.part import CONTROLS, REPAIRS, STUCK
 from sagakit.core.schemas import breaks, schema_of
 from shop_contracts.catalogue import SHOP
@@ -111,6 +111,7 @@ def topics() -> dict[str, list[str]]:
         found.setdefault(participant.events_topic, [STUCK]).extend(events)
         found.setdefault(participant.commands_topic, list(REPAIRS)).extend(commands)
     found["sagas.events"] = sorted(CONTROLS)
+    found["sagas.definitions"] = [SAGA_DEFINED]
     found["users"] = ["UserProfileUpdated"]
     found["analytics.events"] = ["HighValueOrderDetected"]
     for service in (ORDER.name, *(participant.name for participant in ORDER_SAGA.participants), *LISTENERS):

@@ -212,6 +212,8 @@ class CreateOrder(Shape, frozen=True, kw_only=True):
     timeout_seconds: int | None = None
     correlation_id: str | None = None
     refund_policy: RefundMethod = RefundMethod.REFUND
+    definition: str | None = None
+    deadline: datetime | None = None
 
 
 class UserProfileUpdated(Shape, frozen=True, kw_only=True):

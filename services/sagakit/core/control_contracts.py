@@ -5,9 +5,11 @@ from datetime import datetime
 import msgspec
 
 from sagakit.core.contracts import Contract
+from sagakit.core.definition_data import DefinitionData
 from sagakit.core.part import ABORT, KILLED, REPAIRS, RESUMED, STUCK, SUSPENDED, Abort, Repair
 
 DEAD_LETTER = "DeadLetter"
+SAGA_DEFINED = "SagaDefined"
 LETTER_REDRIVEN, LETTER_DISCARDED = "DeadLetterRedriven", "DeadLetterDiscarded"
 
 
@@ -67,6 +69,7 @@ CONTROL_CONTRACTS = (
     *(Contract(kind, Told) for kind in (SUSPENDED, RESUMED, KILLED)),
     *(Contract(kind, Repair) for kind in REPAIRS),
     Contract(STUCK, StuckData),
+    Contract(SAGA_DEFINED, DefinitionData),
     Contract(DEAD_LETTER, DeadLetterData),
     *LETTER_CONTRACTS,
 )

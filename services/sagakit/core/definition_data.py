@@ -4,7 +4,7 @@ Whatever is written wrongly is said in one sentence that names the place, as for
 """
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,26 +19,33 @@ from sagakit.core.definition import (
 )
 
 _POLICY = RetryPolicy()
+S = TypeVar("S", bound=msgspec.Struct)
 
 
-class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class Strict(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """What is not known is a mistake, not an extension."""
 
 
-class _Retry(_Shape, frozen=True, kw_only=True):
+class RetryData(Strict, frozen=True, kw_only=True):
+    """How often and how patiently a step is tried again."""
+
     attempts_max: int = _POLICY.attempts_max
     delay_seconds: float = _POLICY.delay_seconds
     delay_seconds_max: float = _POLICY.delay_seconds_max
     jitter: float = _POLICY.jitter
 
 
-class _Participant(_Shape, frozen=True, kw_only=True):
+class ParticipantData(Strict, frozen=True, kw_only=True):
+    """A service that takes part, and where it says its events."""
+
     name: str
     events_topic: str
     handles: list[str] = []
 
 
-class _Step(_Shape, frozen=True, kw_only=True):
+class StepData(Strict, frozen=True, kw_only=True):
+    """One forward action, the ways it can end, and what takes it back."""
+
     name: str
     participant: str
     command: str
@@ -48,20 +55,24 @@ class _Step(_Shape, frozen=True, kw_only=True):
     compensated: str | None = None
     kind: StepKind = StepKind.COMPENSATABLE
     timeout_seconds: int | None = None
-    retry: _Retry | None = None
+    retry: RetryData | None = None
     after: list[str] = []
 
 
-class _Stage(_Shape, frozen=True, kw_only=True):
-    steps: list[_Step]
+class StageData(Strict, frozen=True, kw_only=True):
+    """One step, or several in parallel."""
+
+    steps: list[StepData]
 
 
-class _Definition(_Shape, frozen=True, kw_only=True):
+class DefinitionData(Strict, frozen=True, kw_only=True):
+    """A saga definition, whole."""
+
     name: str
     version: int = 1
-    initiator: _Participant
-    participants: list[_Participant]
-    stages: list[_Stage]
+    initiator: ParticipantData
+    participants: list[ParticipantData]
+    stages: list[StageData]
     started: str
     completed: str
     cancelled: str
@@ -70,12 +81,12 @@ class _Definition(_Shape, frozen=True, kw_only=True):
 
 def to_data(saga: Saga) -> dict[str, Any]:
     """Return the definition as plain data: dictionaries, lists, texts and numbers; defaults are left out."""
-    shape = _Definition(
+    shape = DefinitionData(
         name=saga.name,
         version=saga.version,
         initiator=_participant(saga.initiator),
         participants=[_participant(participant) for participant in saga.participants],
-        stages=[_Stage(steps=[_step(step) for step in stage]) for stage in saga.stages],
+        stages=[StageData(steps=[_step(step) for step in stage]) for stage in saga.stages],
         started=saga.started,
         completed=saga.completed,
         cancelled=saga.cancelled,
@@ -85,6 +96,18 @@ def to_data(saga: Saga) -> dict[str, Any]:
     return data
 
 
+def converted(data: object, shape: type[S]) -> S:
+    """Return plain data in a shape.
+
+    Raises:
+        DefinitionError: with one sentence that names the place, when a field is missing, unknown or of the wrong type.
+    """
+    try:
+        return msgspec.convert(data, shape)
+    except msgspec.ValidationError as error:
+        raise DefinitionError(_sentence(str(error))) from error
+
+
 def from_data(data: object) -> Saga:
     """Return the definition that the data describes.
 
@@ -92,10 +115,7 @@ def from_data(data: object) -> Saga:
         DefinitionError: with one sentence, when a field is missing, unknown or of the wrong type, or when the
             definition cannot mean anything.
     """
-    try:
-        shape = msgspec.convert(data, _Definition)
-    except msgspec.ValidationError as error:
-        raise DefinitionError(_sentence(str(error))) from error
+    shape = converted(data, DefinitionData)
     return Saga(
         name=shape.name,
         version=shape.version,
@@ -109,23 +129,23 @@ def from_data(data: object) -> Saga:
     )
 
 
-def _participant(its: Participant) -> _Participant:
-    return _Participant(name=its.name, events_topic=its.events_topic, handles=sorted(its.handles))
+def _participant(its: Participant) -> ParticipantData:
+    return ParticipantData(name=its.name, events_topic=its.events_topic, handles=sorted(its.handles))
 
 
-def _as_participant(shape: _Participant) -> Participant:
+def _as_participant(shape: ParticipantData) -> Participant:
     return Participant(shape.name, shape.events_topic, frozenset(shape.handles))
 
 
-def _step(its: Step) -> _Step:
-    plain = {name: getattr(its, name) for name in _Step.__struct_fields__ if name not in ("retry", "after")}
-    retry = _Retry(**{name: getattr(its.retry, name) for name in _Retry.__struct_fields__})
-    return _Step(**plain, retry=retry if its.retry != _POLICY else None, after=list(its.after))
+def _step(its: Step) -> StepData:
+    plain = {name: getattr(its, name) for name in StepData.__struct_fields__ if name not in ("retry", "after")}
+    retry = RetryData(**{name: getattr(its.retry, name) for name in RetryData.__struct_fields__})
+    return StepData(**plain, retry=retry if its.retry != _POLICY else None, after=list(its.after))
 
 
-def _as_step(shape: _Step) -> Step:
-    plain = {name: getattr(shape, name) for name in _Step.__struct_fields__ if name not in ("retry", "after")}
-    retry = RetryPolicy(**{name: getattr(shape.retry or _POLICY, name) for name in _Retry.__struct_fields__})
+def _as_step(shape: StepData) -> Step:
+    plain = {name: getattr(shape, name) for name in StepData.__struct_fields__ if name not in ("retry", "after")}
+    retry = RetryPolicy(**{name: getattr(shape.retry or _POLICY, name) for name in RetryData.__struct_fields__})
     return Step(**plain, retry=retry, after=tuple(shape.after))
 
 

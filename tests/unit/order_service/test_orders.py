@@ -1,11 +1,18 @@
 """Orders over HTTP: placed once, read at once, listed from the read model."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta, timezone
+from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
-from tests.unit.order_service.shop import Shop, an_order
+from tests.unit.order_service.shop import NOON, Shop, an_order
 
 from order_service.desk import ORDERS
+from order_service.domain import OrderLine, OrderRequest, fingerprint
+from shop_contracts.order_saga import ORDER_SAGA
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -152,3 +159,85 @@ async def test_an_unknown_id_is_not_found(shop: Shop, path: str) -> None:
     answer = await shop.client.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_an_order_of_an_unknown_definition_is_told_which_are_known(shop: Shop) -> None:
+    answer = await shop.client.post("/orders", json=an_order(definition="trip/7"))
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (422, "urn:sagaplane:problem:unknown-definition")
+    assert (problem["field"], problem["rule"]) == ("/definition", "there is no definition trip/7; known: order/1")
+    results = await shop.client.post("/orders/batch", json={"orders": [an_order(), an_order(definition="trip/7")]})
+    first, second = results.json()["results"]
+    assert (first["status"], second["status"], second["problem"]["field"]) == (201, 422, "/orders/1/definition")
+
+
+async def test_an_order_follows_the_definition_that_it_names(shop: Shop) -> None:
+    shop.tracker.learn(replace(ORDER_SAGA, version=2))
+    named = await shop.order(definition="order/2")
+    usual = await shop.order()
+    assert [(await shop.state(order["id"])).definition for order in (named, usual)] == ["order/2", "order/1"]
+
+
+async def test_a_deadline_is_a_moment_in_any_time_zone(shop: Shop) -> None:
+    order = await shop.order(deadline="2026-01-01T14:05:00+02:00")
+    assert (order["deadline"], (await shop.state(order["id"])).deadline) == (
+        "2026-01-01T12:05:00Z",
+        NOON + timedelta(minutes=5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wished", "field", "rule"),
+    [
+        ({"deadline": "2026-01-01T12:00:00Z"}, "/deadline", "2026-01-01T12:00:00+00:00 has passed"),
+        ({"deadline": "0001-01-01T00:00:00+02:00"}, "/deadline", "0001-01-01T00:00:00+02:00 has passed"),
+        (
+            {"deadline": "2026-01-02T12:00:00Z", "timeoutSeconds": 5},
+            "/deadline",
+            "either a deadline or timeoutSeconds, not both",
+        ),
+        (
+            {"deadline": "9999-01-02T12:00:00Z"},
+            "/deadline",
+            "at most 604800 seconds ahead, not 9999-01-02T12:00:00+00:00",
+        ),
+        ({"deadline": "2026-01-02T12:00:00"}, "/deadline", "Expected datetime with a timezone component"),
+        ({"definition": "order"}, "/definition", None),
+    ],
+)
+async def test_a_deadline_that_cannot_be_is_refused_in_a_sentence(
+    shop: Shop, wished: dict[str, Any], field: str, rule: str | None
+) -> None:
+    answer = await shop.client.post("/orders", json=an_order(**wished))
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert rule in (None, answer.json()["rule"])
+    assert (await shop.get("/orders"))["orders"] == []
+
+
+async def test_what_was_placed_in_time_is_answered_also_when_it_is_asked_again_too_late(shop: Shop) -> None:
+    asked, key = an_order(deadline="2026-01-01T12:00:10Z"), {"Idempotency-Key": "k"}
+    first = await shop.client.post("/orders", json=asked, headers=key)
+    shop.clock.pass_seconds(60)
+    again = await shop.client.post("/orders", json=asked, headers=key)
+    assert (first.status_code, again.status_code, again.json()["id"]) == (201, 200, first.json()["id"])
+
+
+async def test_an_order_by_message_that_comes_too_late_is_a_dead_letter(shop: Shop) -> None:
+    late = shop.create_order("o-1", **an_order(deadline="2026-01-01T11:59:59Z"))
+    await shop.handle(shop.create_orders(), [late, shop.create_order("o-2", **an_order())])
+    assert (await shop.outbox()) == [("orders.events", "OrderCreated"), ("order.dlq", "DeadLetter")]
+
+
+def test_orders_that_name_neither_definition_nor_deadline_have_the_fingerprints_they_always_had() -> None:
+    usual = OrderRequest(user_id="ann", items=[OrderLine(product_id="pen", quantity=2, price=Decimal("1.50"))])
+    assert fingerprint(usual) == "7f3636a5bf82432e922999bf143e857b"
+    assert fingerprint(msgspec.structs.replace(usual, definition="order/1")) == fingerprint(usual)
+    others = [
+        msgspec.structs.replace(usual, definition="order/2"),
+        msgspec.structs.replace(usual, deadline=NOON),
+        msgspec.structs.replace(usual, deadline=NOON + timedelta(seconds=1)),
+        usual,
+    ]
+    assert len({fingerprint(other) for other in others}) == len(others)
+    in_rome = NOON.astimezone(timezone(timedelta(hours=1)))
+    assert fingerprint(msgspec.structs.replace(usual, deadline=in_rome)) == fingerprint(others[1])
