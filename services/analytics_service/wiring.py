@@ -1,5 +1,6 @@
 """The analytics service, put together by hand: whoever runs it brings the adapters."""
 
+from functools import partial
 from pathlib import Path
 
 from analytics_service.app import Desk as Answers
@@ -7,6 +8,7 @@ from analytics_service.app import routes
 from analytics_service.desk import GROUP, HIGH_VALUES, PROFILES, Desk, TableProfiles
 from analytics_service.files import FileStores
 from analytics_service.live import Builder, Idleness, Live, Surroundings
+from analytics_service.measures import measures
 from analytics_service.report import Report
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.tables import VIEWS
@@ -40,6 +42,7 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     builder = Builder(its, live)
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
+    service.seen.measures.append(partial(measures, answers.glance_if_open, clock))
     service.hear_unhurried(Desk(settings.thresholds(), profiles), GROUP, settings.gather_seconds)
     service.attend(live, service.pause(settings.gather_seconds, live.wait))
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)

@@ -11,6 +11,7 @@ from onebox.commands import (
     analytics,
     books,
     dead_letters,
+    definitions,
     demo,
     dev,
     look,
@@ -45,18 +46,19 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
+def tell_version(context: typer.Context, asked: bool) -> None:
+    """Print the program and the version, if that is asked, and end."""
     if asked:
         from importlib.metadata import version
 
-        print(f"sagactl {version('sagaplane')}")
+        print(f"{context.find_root().info_name} {version('sagaplane')}")
         raise typer.Exit
 
 
 @app.callback()
 def sagactl(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     _no_color: Annotated[
         bool, typer.Option("--no-color", help="Print no colours; works behind a command too, as does NO_COLOR=1.")
@@ -114,6 +116,11 @@ add(
 )
 add(letters, "discard", dead_letters.discard_, "sagactl dlq discard LETTER --reason-why 'a test message'")
 
+sagas = typer.Typer(no_args_is_help=True, help="See the definitions that sagas follow, and make new ones known.")
+app.add_typer(sagas, name="definitions", rich_help_panel=LOOK)
+add(sagas, "list", definitions.list_, "sagactl definitions list", "sagactl definitions list -o name")
+add(sagas, "apply", definitions.apply, "sagactl definitions apply careful.yaml")
+
 add(app, "service", platform.service, "sagactl service payment", panel=RUN)
 topics = typer.Typer(no_args_is_help=True, help="Make and check the topics of a Kafka cluster.")
 app.add_typer(topics, name="topics", rich_help_panel=RUN)
@@ -164,7 +171,7 @@ def main() -> None:
     sys.exit(execute(sys.argv[1:]))
 
 
-def execute(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str], commands: typer.Typer = app, program: str = "sagactl") -> int:
     """Run one command and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -174,7 +181,7 @@ def execute(arguments: Sequence[str]) -> int:
         options.remove("--no-color")
         os.environ["NO_COLOR"] = "1"
     try:
-        app(options, prog_name="sagactl")
+        commands(options, prog_name=program)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.OK if end.code is None else ExitCode.BUG
     return ExitCode.OK

@@ -1,6 +1,6 @@
 """The shop's services over HTTP: typed answers in, and every way to fail as one line that says what to do."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
 from types import TracebackType
@@ -93,6 +93,10 @@ class Shop:
             if limit and len(found) >= limit:
                 return found[:limit]
         return found
+
+    async def names(self, saga_ids: Collection[str]) -> Mapping[str, str] | None:  # noqa: ARG002 - a cluster uses them
+        """Return what these sagas are called where the shop runs; None where sagas have no names."""
+        return None
 
     async def send(
         self,

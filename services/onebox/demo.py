@@ -10,8 +10,8 @@ from onebox.answers import Answer, SagaLine
 from onebox.audit import Verdict
 from onebox.figures import Figures, JoinedOrder
 from onebox.recount.verdict import Verdict as Recount
-from order_service.domain import keyed_order_id
 from sagakit.core.messages import Mode
+from shop_contracts.identity import keyed_order_id
 from shop_contracts.luck import lucky
 
 ORDERS_PER_MODE = 5

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing_extensions import override
 
 from onebox.wiring import build_services
 from sagakit.hosting import CannotStartError
-from sagakit.hosting.process import TOLD, cannot_start, quiet_libraries, tune
+from sagakit.hosting.process import TOLD, cannot_start, log_as, tune
 
 STARTED = "started"
 
@@ -48,12 +49,11 @@ async def _when_parent_ends(stop: asyncio.Event) -> None:
 
 def main() -> None:
     """Run the services named on the command line."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    quiet_libraries()
-    logging.getLogger("analytics_service.report").setLevel(logging.INFO)
     import uvloop
 
     try:
+        log_as("+".join(sys.argv[1:]), os.environ, logging.WARNING)
+        logging.getLogger("analytics_service.report").setLevel(logging.INFO)
         tune()
         uvloop.run(serve(sys.argv[1:]))
     except (CannotStartError, *TOLD) as error:

@@ -34,7 +34,7 @@ async def build_services(names: Iterable[str]) -> AsyncIterator[list[Service]]:
     """Run these services over the adapters that the environment names: without any, files in its data directory."""
     async with AsyncExitStack() as stack:
         adapters = await stack.enter_async_context(opened(os.environ, [topic.name for topic in ALL_TOPICS]))
-        services = [await HOSTS[name](adapters) for name in names]
+        services = [adapters.watch(await HOSTS[name](adapters)) for name in names]
         for service in services:
             await stack.enter_async_context(service)
         yield services

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from payment_service.calling import CALLS, RETRIES, SILENCES, Caller
 from payment_service.circuit import CircuitState
-from sagakit.runtime.metrics import Named
+from sagakit.runtime.catalogue import Named
 
 PROVIDER_CALLS = Named(
     "saga_payment_provider_calls_total", "counter", "requests", "Requests to the payment provider, repeated ones too."

@@ -15,6 +15,7 @@ from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
 from shop_contracts.catalogue import SHOP
+from shop_contracts.definitions import read_definition
 from shop_contracts.order_saga import ORDER_SAGA
 
 TABLES = (PAYMENTS, PARTS, PARKED, *KIT_TABLES)
@@ -62,17 +63,16 @@ def build(settings: PaymentSettings, store: Store, log: Log, clock: Clock, bank:
     service.routes += routes(store, bank)
     if isinstance(bank, HttpProvider):
         service.sampled.append(partial(samples, bank.caller))
-    service.take_part(
-        Participant(
-            "payment",
-            sagas=[ORDER_SAGA],
-            actions=Payments(bank).actions(),
-            barred=barred,
-            contracts=SHOP,
-            store=store,
-            clock=clock,
-        )
+    participant = Participant(
+        "payment",
+        sagas=[ORDER_SAGA],
+        actions=Payments(bank).actions(),
+        barred=barred,
+        contracts=SHOP,
+        store=store,
+        clock=clock,
     )
+    service.take_part(participant, service.follow(participant, [ORDER_SAGA], read_definition))
     return service
 
 

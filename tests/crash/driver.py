@@ -24,7 +24,7 @@ from inventory_service.settings import InventorySettings
 from notification_service.settings import NotificationSettings
 from onebox.simulation.poison import stranger
 from order_service.desk import OrderDesk, order_tracker
-from order_service.domain import OrderLine, OrderRequest, keyed_order_id
+from order_service.domain import OrderLine, OrderRequest
 from order_service.intake import Intake
 from order_service.settings import OrderSettings
 from order_service.verbs import Verbs
@@ -46,6 +46,7 @@ from sagakit.runtime.service import Service
 from sagakit.runtime.tracker import SAGAS
 from sagakit.runtime.wire import parse
 from shipping_service.settings import ShippingSettings
+from shop_contracts.identity import keyed_order_id
 
 ON_HAND = 200
 ENDS_IN_SECONDS_MAX = 20.0

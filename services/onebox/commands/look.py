@@ -98,6 +98,9 @@ async def list_sagas(shop: "Shop", out: Output, phase: str | None, reason: str |
         Column[SagaLine]("STARTED", lambda saga: moment(saga.started_at)),
         Column[SagaLine]("TOOK", lambda saga: between(saga.started_at, saga.ended_at)),
     ]
+    names = await shop.names([saga.saga_id for saga in found]) if out.for_people else None
+    if names is not None:
+        columns.insert(1, Column[SagaLine]("RESOURCE", lambda saga: names.get(saga.saga_id, "-")))
     out.many(found, lambda saga: saga.saga_id, columns)
     _tell_rest(out, len(found), limit, "sagas")
 

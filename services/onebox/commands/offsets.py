@@ -264,12 +264,16 @@ async def standings_of(log: "Log", service: str, kept: Kept) -> "list[Standing]"
     from sagakit.runtime.offsets import first_kept, holds
 
     log = log.for_reader()
-    identities = await log.identities(kept.topics)
     progress = {group: await kept.store.view(_progress_of(group)) for group in kept.groups}
+    groups = {  # a definition may have taught a group to listen to more
+        group: topics | {topic for topic, _ in progress[group]} for group, topics in kept.groups.items()
+    }
+    read = sorted(frozenset().union(*groups.values()))
+    identities = await log.identities(read)
     known = await kept.store.view(lambda reader: reader.load(KNOWN_TOPICS, identities))
-    ends = await log.ends(kept.topics)
+    ends = await log.ends(read)
     found: list[Standing] = []
-    for group, topics in kept.groups.items():
+    for group, topics in groups.items():
         for place in sorted(place for place in ends if place[0] in topics):
             topic, stored, end = place[0], progress[group].get(place, 0), ends[place]
             recreated = topic in known and known[topic].identity != identities[topic]

@@ -4,32 +4,31 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from inventory_service.domain import ReservationStatus
-from onebox.simulation.books import Books
+from onebox.simulation.books import SAGAS, Books
 from onebox.simulation.journal import Entry, Kind
 from payment_service.domain import Payment, PaymentStatus
 from sagakit.core.facts import Phase
 from shop_contracts.messages import RefundMethod
-
-STEPS = ("payment", "inventory", "shipping", "stock")
 
 
 def effects(books: Books) -> Iterator[str]:
     """What took effect is T1…Tn, or T1…Tj Cj…C1, each once; and nothing after the end."""
     for order_id, state in books.sagas.items():
         entries = books.journal.of(order_id)
-        for sentence in _misplaced(entries, state.phase):
+        steps = tuple(step.name for step in SAGAS[state.definition].steps)
+        for sentence in _misplaced(steps, entries, state.phase):
             yield f"{books.names[order_id]} ({state.phase}): {sentence}"
 
 
-def _misplaced(entries: Sequence[Entry], phase: Phase) -> Iterator[str]:
+def _misplaced(steps: Sequence[str], entries: Sequence[Entry], phase: Phase) -> Iterator[str]:
     moves = [entry for entry in entries if entry.kind in (Kind.DID, Kind.UNDID)]
     did = [entry.what for entry in moves if entry.kind is Kind.DID]
     undid = [entry.what for entry in moves if entry.kind is Kind.UNDID]
     if [entry.what for entry in moves] != [*did, *undid]:
         yield f"something took effect after something had been taken back: {_told(moves)}"
-    if tuple(did) != STEPS[: len(did)]:
+    if tuple(did) != steps[: len(did)]:
         yield f"not in the order of the steps, each once: {_told(moves)}"
-    if phase is Phase.COMPLETED and (tuple(did) != STEPS or undid):
+    if phase is Phase.COMPLETED and (tuple(did) != steps or undid):
         yield f"not every step, or something was taken back: {_told(moves)}"
     if phase is Phase.COMPENSATED and undid != did[::-1]:
         yield f"not everything was taken back, the newest first: {_told(moves)}"

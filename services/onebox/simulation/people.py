@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
+from msgspec.structs import replace
+
 from order_service.desk import OrderDesk
-from order_service.domain import OrderLine, OrderRequest, keyed_order_id
+from order_service.domain import OrderLine, OrderRequest
 from order_service.intake import Intake
 from order_service.verbs import Verbs
 from sagakit.core.contracts import encode_data
@@ -21,6 +23,7 @@ from sagakit.runtime.topics import commands_topic
 from sagakit.runtime.tracker import Tracker
 from sagakit.runtime.wire import draft
 from sagakit.testing.simulation import Process, World
+from shop_contracts.identity import keyed_order_id
 from shop_contracts.messages import RefundMethod
 
 PRODUCTS = ("prod-1", "prod-2", "prod-3")
@@ -52,7 +55,6 @@ class Placing:
 
     at: float
     key: str
-    definition: str
     request: OrderRequest
 
 
@@ -101,7 +103,8 @@ class People:
                 key = f"{self.world.seed}-{number}"
                 order_id = keyed_order_id(request.user_id, key)
                 self.names[order_id] = f"order-{number}"
-                self.waiting.append(Placing(at, key, random.choice(("order/1", "order/2")), request))
+                chosen = replace(request, definition=random.choice(("order/1", "order/2", "order/3")))
+                self.waiting.append(Placing(at, key, chosen))
             while random.random() < WISH_SHARE:
                 verb = random.choice(WISHES)
                 self.waiting.append(Wishing(at + random.random() ** 2 * WISH_SECONDS_MAX, order_id, verb))
@@ -143,11 +146,11 @@ class Desk:
 
     name = "desk"
 
-    def __init__(self, people: People, tracker: Tracker, desks: Mapping[str, OrderDesk], process: Process) -> None:
+    def __init__(self, people: People, tracker: Tracker, desk: OrderDesk, process: Process) -> None:
         """Serve `people`."""
         self._people = people
         ids = TimeOrderedIds(process.clock)
-        self._intakes = {ref: Intake(desk, process.store, process.clock, ids) for ref, desk in desks.items()}
+        self._intake = Intake(desk, process.store, process.clock, ids)
         self._verbs = Verbs(tracker, process.store, process.clock)
         self._store = process.store
         self._clock = process.clock
@@ -161,7 +164,7 @@ class Desk:
         try:
             match want:
                 case Placing():
-                    await self._intakes[want.definition].place_one(want.request, want.key, None)
+                    await self._intake.place_one(want.request, want.key, None)
                     note("desk", f"placed {self._people.names[keyed_order_id(want.request.user_id, want.key)]}")
                 case Wishing():
                     await self._verbs.ask(want.order_id, want.verb, "ops", "simulated", want.step)

@@ -1,6 +1,6 @@
 """The shop's services as processes of the simulated world: the real loops, without HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from analytics_service.live import group_of
@@ -19,7 +19,7 @@ from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.deadlines import Deadlines
 from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.parking import PARKED
-from sagakit.runtime.participant import PARTS, Participant
+from sagakit.runtime.participant import PARTS, Participant, heard_topics
 from sagakit.runtime.projection import AlignedLog, ProjectionConsumer
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS
@@ -38,8 +38,11 @@ HURRIED = replace(
     ),
 )
 """The order saga with time limits on its steps, and participants that give up soon: so that a person is needed."""
-DEFINITIONS = (ORDER_SAGA, HURRIED)
-LEARNING_SECONDS = 2.0
+_payment, _inventory, *_others = ORDER_SAGA.stages
+CAREFUL = replace(ORDER_SAGA, version=3, stages=(_inventory, _payment, *_others))
+"""The order saga with its first two steps exchanged: participants have to hear others than before."""
+DEFINITIONS = (ORDER_SAGA, HURRIED, CAREFUL)
+LEARNING_SECONDS = {HURRIED.ref: 2.0, CAREFUL.ref: 5.0}
 
 ORDER_TABLES = (SAGAS, CORRELATIONS, ORDERS, PARKED, BATCHES, CHUNKS, FAILURES)
 PAYMENT_TABLES = (PAYMENTS, PARTS, PARKED)
@@ -73,15 +76,16 @@ class Seldom:
 def order(process: Process, people: People) -> Sequence[Steps]:
     """Return the loops of the order service, and the desk at which people stand."""
     tracker = order_tracker(sagas=DEFINITIONS)
-    desks = {saga.ref: OrderDesk(tracker, saga) for saga in DEFINITIONS}
+    desk = OrderDesk(tracker)
+    intake = CreateOrders(desk)
     return [
         _consumer(process, tracker),
-        _consumer(process, CreateOrders(desks[ORDER_SAGA.ref]), "order-intake"),
+        _consumer(process, intake, "order-intake"),
         Relay("order", process.store, process.log),
         Seldom(Deadlines(tracker, process.store, process.clock), 0.2, process.clock),
         Seldom(Batches(tracker, process.store, process.clock), 0.1, process.clock),
         Seldom(ParkingExpiry("order", process.store, process.clock), 5.0, process.clock),
-        Desk(people, tracker, desks, process),
+        Desk(people, tracker, desk, process),
     ]
 
 
@@ -141,10 +145,10 @@ def notification(process: Process) -> Sequence[Steps]:
 
 @dataclass(slots=True)
 class Learning:
-    """A participant that hears of a new definition only after a while, as one does that is deployed late."""
+    """A participant that hears of new definitions only after a while, as one does that follows the log."""
 
     participant: Participant
-    at: float
+    born_at: float
     clock: VirtualClock
 
     @property
@@ -154,10 +158,12 @@ class Learning:
 
     async def step(self) -> bool:
         """Learn, when it is time."""
-        if self.clock.seconds < self.at or HURRIED.ref in self.participant.shares:
-            return False
-        self.participant.learn(HURRIED)
-        return True
+        age = self.clock.seconds - self.born_at
+        known = self.participant.shares
+        due = [saga for saga in DEFINITIONS if saga.ref not in known and age >= LEARNING_SECONDS[saga.ref]]
+        for saga in due:
+            self.participant.learn(saga)
+        return bool(due)
 
 
 def analytics(process: Process) -> Sequence[Steps]:
@@ -186,19 +192,31 @@ def operators(process: Process, people: People) -> Sequence[Steps]:
 
 def _taking_part(process: Process, participant: Participant) -> list[Steps]:
     return [
-        _consumer(process, participant, first=participant.beginnings),
+        _consumer(
+            process,
+            participant,
+            first=participant.beginnings,
+            definitions=participant.shares.keys(),
+            topics=heard_topics(participant.name, *DEFINITIONS),
+        ),
         Relay(participant.name, process.store, process.log),
         participant,
-        Learning(participant, process.born_at + LEARNING_SECONDS, process.clock),
+        Learning(participant, process.born_at, process.clock),
         Seldom(ParkingExpiry(participant.name, process.store, process.clock), 5.0, process.clock),
     ]
 
 
 def _consumer(
-    process: Process, handler: Handler, group: str | None = None, first: frozenset[str] = frozenset()
+    process: Process,
+    handler: Handler,
+    group: str | None = None,
+    first: frozenset[str] = frozenset(),
+    definitions: Collection[str] | None = None,
+    topics: frozenset[str] = frozenset(),
 ) -> Consumer:
+    """Return a consumer; in the end it has to have read its `topics` too, when it has learned to."""
     group = group or process.service
-    process.listens[group] = handler.topics
+    process.listens[group] = handler.topics | topics
     return Consumer(
         service=process.service,
         group=group,
@@ -209,4 +227,5 @@ def _consumer(
         clock=process.clock,
         instance=process.instance,
         first=first,
+        definitions=definitions,
     )

@@ -48,6 +48,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data_version: int = msgspec.field(name="ce_dataversion", default=1)
     deadline: datetime | None = msgspec.field(name="ce_deadline", default=None)
     traceparent: str | None = None
+    took_milliseconds: int = msgspec.field(name="ce_tookmilliseconds", default=0)
     spec_version: str = msgspec.field(name="ce_specversion")
     content_type: str = msgspec.field(name="content-type")
 
@@ -56,6 +57,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A command or an event of one saga.
 
     `data` is JSON, still encoded: who understands the type decodes it, everybody else passes it on untouched.
+    `took_milliseconds` is how long before `time` that was which it answers; for the end of a saga, its beginning.
     """
 
     type: str
@@ -71,6 +73,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     data_version: int = 1
     deadline: datetime | None = None
     traceparent: str | None = None
+    took_milliseconds: int = 0
     data: msgspec.Raw = EMPTY
 
 

@@ -7,13 +7,20 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
 from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Table
+from sagakit.runtime.catalogue import SPANS, SPANS_DROPPED
 from sagakit.runtime.clock import SystemClock
+from sagakit.runtime.metrics import Sample
+from sagakit.runtime.service import Service
 from sagakit.runtime.settings import SettingsError, read
+from sagakit.runtime.witness import SYSTEM
+
+if TYPE_CHECKING:
+    from sagakit.adapters.otel import OtlpSpans
 
 
 class Closing(Protocol):
@@ -44,6 +51,8 @@ class Adapters:
     settings: PlatformSettings
     log: Log
     clock: Clock = field(default_factory=SystemClock)
+    spans: "OtlpSpans | None" = None
+    """Where spans go, if they go anywhere."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def store(
@@ -80,6 +89,20 @@ class Adapters:
         self._stack.push_async_callback(opened.close)
         return opened
 
+    def watch(self, service: Service) -> Service:
+        """Have what the service does be seen from outside; before it starts."""
+        if self.spans is not None:
+            system = "kafka" if self.settings.kafka else SYSTEM
+            service.trace(self.spans, self.settings.traces_sample, system)
+            service.sampled.append(self._span_samples)
+        return service
+
+    def _span_samples(self) -> list[Sample]:
+        """Return what became of the spans of this process."""
+        assert self.spans is not None, "only where there are spans"
+        counts = self.spans.counts
+        return [(SPANS, (), counts["exported"]), (SPANS_DROPPED, (), counts["dropped"])]
+
     def schemas(self, service: str, tables: Iterable[Table[Any]]) -> NumberedStores | None:
         """Return the numbered stores of a service in its database, or None where stores are files."""
         if not self.settings.database_url:
@@ -102,7 +125,21 @@ async def opened(environment: Mapping[str, str], topics: Iterable[str]) -> Async
     async with AsyncExitStack() as stack:
         log = await open_log(settings, environment, topics)
         stack.push_async_callback(log.close)
-        yield Adapters(environment, settings, log, _stack=stack)
+        spans = open_spans(settings)
+        if spans is not None:
+            stack.push_async_callback(spans.close)
+        yield Adapters(environment, settings, log, spans=spans, _stack=stack)
+
+
+def open_spans(settings: PlatformSettings) -> "OtlpSpans | None":
+    """Begin to send spans, where there is a collector; it need not be there yet."""
+    if not settings.traces_endpoint:
+        return None
+    from sagakit.adapters.otel import OtlpSpans
+
+    spans = OtlpSpans(settings.traces_endpoint)
+    spans.start()
+    return spans
 
 
 async def open_log(settings: PlatformSettings, environment: Mapping[str, str], topics: Iterable[str]) -> Log:

@@ -13,7 +13,8 @@ import msgspec
 import uvloop
 
 from sagakit.adapters.sqlite import WrongFileError
-from sagakit.hosting.adapters import Adapters, opened
+from sagakit.hosting.adapters import Adapters, named, opened
+from sagakit.hosting.logs import configure
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
 from sagakit.runtime.failpoints import arm_from_environment
 from sagakit.runtime.http.server import PortTakenError
@@ -38,8 +39,8 @@ class CannotStartError(Exception):
 
 def run(host: Host, topics: Iterable[str], settings: type[msgspec.Struct]) -> None:
     """Run one service until SIGTERM or Ctrl-C, and end the process; a start that fails ends it with exit code 2."""
-    quiet_libraries()
     try:
+        log_as(host.__module__.partition("_service")[0], os.environ)
         tune()
         uvloop.run(serve(host, topics, settings, os.environ))
     except CannotStartError as error:
@@ -61,7 +62,7 @@ async def serve(
         async with opened(environment, topics) as adapters:
             for its in (adapters.settings, read(settings, adapters.environment)):
                 log_lines.info("%s", shown(its))
-            service = await host(adapters)
+            service = adapters.watch(await host(adapters))
             async with service:
                 log_lines.info("%s answers at %s:%d", service.title, service.host, service.port)
                 await stop.wait()
@@ -70,12 +71,21 @@ async def serve(
         raise CannotStartError(str(error)) from error
 
 
+def log_as(service: str, environment: Mapping[str, str], level: int = logging.INFO) -> None:
+    """Log as this service.
+
+    Raises:
+        CannotStartError: when the environment asks for what there is not.
+    """
+    try:
+        configure(service, named(environment).get("SAGAPLANE_INSTANCE", "0"), environment, level=level)
+    except SettingsError as error:
+        raise CannotStartError(str(error)) from error
+
+
 def quiet_libraries() -> None:
-    """Log our own lines, and of others what is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for library in ("uvicorn", "httpx", "alembic"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong there, the log says in a sentence
+    """Log our own lines, and of others what is wrong; for commands, whose lines are read by people."""
+    configure("sagactl", "0", {"SAGAPLANE_LOG_FORMAT": "text"})
 
 
 def tune() -> None:

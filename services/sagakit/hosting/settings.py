@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from sagakit.hosting.logs import LogSettings
 from sagakit.runtime.failpoints import VARIABLE as FAILPOINT
-from sagakit.runtime.settings import ServiceSettings, SettingsError, variable, variable_name
+from sagakit.runtime.settings import Rate, ServiceSettings, SettingsError, variable, variable_name
 
 KAFKA = "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS"
 """With brokers in it, the log is theirs; without, it is a file."""
 DATABASE = "SAGAPLANE_DATABASE_URL"
+TRACES = "SAGAPLANE_TRACES_ENDPOINT"
+"""Where a collector takes spans, by OTLP over HTTP; without it, none are told."""
 KAFKA_VARIABLES = frozenset(
     f"SAGAPLANE_KAFKA_{name}"
     for name in (
@@ -52,12 +55,15 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
     """Where a process keeps things, and what holds when nothing is set.
 
     In `database_url`, `{service}` stands for the service whose database it is. `partitions` is the number that a new
-    log in a file begins with; in Kafka it is that of the topics.
+    log in a file begins with; in Kafka it is that of the topics. `traces_sample` is the share of sagas that are traced,
+    of those whose caller has not decided it; without a collector nothing is traced.
     """
 
     database_url: Annotated[str, variable(DATABASE, secret=True)] = ""
     kafka: Annotated[str, variable(KAFKA)] = ""
     partitions: Annotated[int, Meta(ge=1, le=10_000), variable("SAGAPLANE_PARTITIONS")] = 4
+    traces_endpoint: Annotated[str, variable(TRACES)] = ""
+    traces_sample: Annotated[Rate, variable("SAGAPLANE_TRACES_SAMPLE")] = 1.0
 
     def database_of(self, service: str) -> str:
         """Return the address of a service's database."""
@@ -76,6 +82,8 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
             if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.path.strip("/"):
                 rule = "expected postgresql://user:password@host:5432/database"
                 raise SettingsError(f"{DATABASE}=***: {rule}; {SERVICE} stands for the service")
+        if self.traces_endpoint and not _is_url(self.traces_endpoint):
+            raise SettingsError(f"{TRACES}={self.traces_endpoint}: expected http://collector:4318")
         return self
 
 
@@ -85,7 +93,8 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
     Raises:
         SettingsError: with the first that is not, and the one that was probably meant.
     """
-    known = {variable_name(field.type) for field in msgspec.structs.fields(PlatformSettings)}
+    structs = (PlatformSettings, LogSettings)
+    known = {variable_name(field.type) for its in structs for field in msgspec.structs.fields(its)}
     known |= {FAILPOINT, *KAFKA_VARIABLES, *ELSEWHERE}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known and not OF_KUBERNETES.fullmatch(name):
@@ -99,5 +108,14 @@ def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(f"//{text.strip()}")
         return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _is_url(text: str) -> bool:
+    """Tell whether this may be the address of a collector."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
     except ValueError:
         return False

@@ -20,7 +20,7 @@ class Ask(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     """One thing asked of a participant.
 
     `happened` tells a compensation whether its action took effect. `by_hand` is set when a person decided: put that on
-    record, and do nothing else.
+    record, and do nothing else. `since` is when what demanded it was said; after a restart that is not known any more.
     """
 
     saga_id: str
@@ -31,6 +31,7 @@ class Ask(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     tries: int = 0
     happened: bool = True
     by_hand: ByHand | None = None
+    since: datetime | None = None
 
     @property
     def idempotency_key(self) -> str:

@@ -7,7 +7,7 @@ and never blocks its partition.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -35,10 +35,12 @@ from sagakit.ports import (
 from sagakit.runtime.dead_letters import letter_data
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.topics import dead_letter_topic
-from sagakit.runtime.wire import draft, parse, type_in
+from sagakit.runtime.wire import definition_in, draft, parse, type_in
 
 BATCH_RECORDS_MAX = 1000
 SMALL_BATCH = 200
+COUNTED = ("batches", "records", "messages", "dead letters", "fenced")
+"""From zero on: a counter that is not there before its first increase hides it."""
 log_lines = logging.getLogger(__name__)
 
 
@@ -76,6 +78,10 @@ class Handler(Protocol):
         """Hear that the last `handle` is to be forgotten; the messages come again."""
 
 
+Heard = Callable[[str, Sequence[Message], Sequence[Record], datetime], None]
+"""Told of what a group has handled, once that is durable: the messages, and the records that they came in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A record that cannot be read, and why."""
@@ -99,14 +105,17 @@ class Consumer:
         clock: Clock,
         instance: str = "0",
         first: frozenset[str] = frozenset(),
+        definitions: Collection[str] | None = None,
         batch_records_max: int = BATCH_RECORDS_MAX,
     ) -> None:
         """Take everything by name; nothing is read before `step`.
 
         The topics in `first` are read before the others, because what they say is usually the cause of the rest.
+        `definitions` are those that the handler knows, as they grow: what is said under any other is handed over,
+        whatever its type, for it may mean something here once that definition is known.
         """
         self.name = f"{group} consumer"
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(dict.fromkeys(COUNTED, 0))
         self._service = service
         self._instance = instance
         self._group = group
@@ -125,12 +134,23 @@ class Consumer:
         """True while the last batch was as large as batches get: there is more to be read at once."""
         self.sparse = False
         """True while the last batch was so small that what it cost was mostly its own."""
-        self._passed_over = frozenset(c.encode() for c in contracts.by_type if not handler.wants(c))
+        self.waited_seconds = 0.0
+        """How long the first record of the last batch had waited in the log; nothing when there was no record."""
+        self.heard: Heard | None = None
+        self._definitions = definitions
+        self._known = 0
+        self._topics: frozenset[str] = frozenset()
+        self._passed_over = self._unwanted()
 
     @property
     def ready(self) -> bool:
         """True once partitions were assigned."""
         return self._membership is not None
+
+    @property
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """The offset that is handled next, of each partition that is handled here."""
+        return self._positions
 
     @property
     def assigned(self) -> frozenset[int]:
@@ -150,6 +170,7 @@ class Consumer:
         self.behind = self._is_behind(records)
         self.sparse = len(records) < SMALL_BATCH
         if not records:
+            self.waited_seconds = 0.0
             return False
         try:
             await self._settle(records)
@@ -177,19 +198,23 @@ class Consumer:
             await self._membership.leave()
 
     async def _assign(self) -> None:
+        if self._membership is not None and self._topics != self._handler.topics:
+            log_lines.info("%s listens to %s too", self.name, ", ".join(sorted(self._handler.topics - self._topics)))
+            await self._membership.leave()
+            self._membership = None
+            self._forget()
         if self._membership is None:
             failpoint("group.before_join")
-            member = f"{self._service}-{self._instance}"
-            self._membership = await self._log.join(self._group, member, self._handler.topics)
+            member, topics = f"{self._service}-{self._instance}", self._handler.topics
+            self._membership = await self._log.join(self._group, member, topics)
+            self._topics = topics
             failpoint("group.after_join")
         assigned = await self._membership.assignment()
         if assigned == self._assigned:
             return
         await self._recognize_topics()
         stored = await self._store.view(lambda reader: reader.progress(self._group))
-        self._positions = {
-            (t, p): stored.get((t, p), 0) for t in sorted(self._handler.topics) for p in sorted(assigned)
-        }
+        self._positions = {(t, p): stored.get((t, p), 0) for t in sorted(self._topics) for p in sorted(assigned)}
         self._assigned = assigned
 
     async def _recognize_topics(self) -> None:
@@ -198,7 +223,7 @@ class Consumer:
         Raises:
             TopicRecreatedError: when one was made anew under the same name.
         """
-        found = await self._log.identities(self._handler.topics)
+        found = await self._log.identities(self._topics)
         if not found:
             return
 
@@ -249,11 +274,13 @@ class Consumer:
             await self._settle(records[:half])
             await self._settle(records[half:])
             return
-        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error)
+        ids = {"saga_id": records[0].key or ""}
+        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error, extra=ids)
         await self._bury(records[0], error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
         now = self._clock.now()
+        self.waited_seconds = max(0.0, (now - records[0].appended_at).total_seconds())
         messages, sources, unreadable = self._read(records)
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
 
@@ -280,6 +307,8 @@ class Consumer:
         self.counts["batches"] += 1
         self.counts["records"] += len(records)
         self.counts["messages"] += len(messages)
+        if self.heard is not None and messages:
+            self.heard(self._group, messages, sources, now)
         self.counts["dead letters"] += len(unreadable)
 
     async def _hand_over(
@@ -293,13 +322,16 @@ class Consumer:
         messages: list[Message] = []
         sources: list[Record] = []
         unreadable: list[Unreadable] = []
+        if self._definitions is not None and len(self._definitions) != self._known:
+            self._passed_over = self._unwanted()
         wants, current, passed_over = self._handler.wants, self._contracts.current, self._passed_over
         for record in records:
-            if type_in(record.headers) in passed_over:
+            unwanted = type_in(record.headers) in passed_over
+            if unwanted and not self._is_strange(record):
                 continue
             try:
                 message = current(parse(record))
-                if not wants(message.type):
+                if not unwanted and not wants(message.type):
                     text = f"{message.type}: a type that this service does not know"
                     raise UnreadableError(text)  # noqa: TRY301 - one place where records are judged
                 messages.append(message)
@@ -307,6 +339,18 @@ class Consumer:
             except UnreadableError as error:
                 unreadable.append(Unreadable(record, str(error)))
         return messages, sources, unreadable
+
+    def _unwanted(self) -> frozenset[bytes]:
+        """Return the types that the handler does nothing with, under the definitions that it knows now."""
+        self._known = len(self._definitions or ())
+        return frozenset(kind.encode() for kind in self._contracts.by_type if not self._handler.wants(kind))
+
+    def _is_strange(self, record: Record) -> bool:
+        """Tell whether the record belongs to a saga of a definition that the handler may yet come to know."""
+        if self._definitions is None:
+            return False
+        definition = definition_in(record.headers)
+        return bool(definition) and definition not in self._definitions
 
     async def _bury(self, record: Record, error: Exception) -> None:
         now = self._clock.now()

@@ -11,6 +11,8 @@ from sagakit.ports import Query, Table, Transaction
 
 PARKED_SECONDS_MAX = 3600
 FEW = 100
+RELEASED_MAX = 1000
+"""How many messages that wait for the same are taken out in one transaction."""
 
 
 class ParkedMessage(msgspec.Struct, frozen=True):
@@ -58,6 +60,6 @@ async def release(transaction: Transaction, by: str, values: Iterable[str]) -> l
     """Take out the messages parked with these values of `saga_id` or `waits_for`, the oldest first per value."""
     freed: list[ParkedMessage] = []
     for value in values:
-        freed += await transaction.select(PARKED, Query(where={by: value}, by="parked_at", limit=1000))
+        freed += await transaction.select(PARKED, Query(where={by: value}, by="parked_at", limit=RELEASED_MAX))
     await transaction.delete(PARKED, [entry.message_id for entry in freed])
     return [entry.message for entry in freed]

@@ -1,6 +1,6 @@
 """A participant: it hears messages, looks up what its part demands, carries that out, and says what came of it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -32,10 +32,11 @@ from sagakit.core.part import (
     put_off,
 )
 from sagakit.core.reactions import Share, share
+from sagakit.core.traces import took
 from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.parking import PARKED, ParkedMessage, parked, release, release_started, said_on
+from sagakit.runtime.parking import PARKED, RELEASED_MAX, ParkedMessage, parked, release, release_started, said_on
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
 from sagakit.runtime.wire import draft
 
@@ -44,6 +45,7 @@ CALL_SECONDS_MAX = 10
 ATTEMPTS_PER_STEP = 1000
 UNASKED_SECONDS = 5
 """How soon it is tried again what was not tried now."""
+NO_NEWS = "no news"
 PARKED_LOOK_SECONDS = 5
 """How often it is looked for messages that an older process parked, because it does not know their definition."""
 
@@ -80,6 +82,8 @@ class Participant:
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
         self._look_at: datetime | None = None
+        self.counts: Counter[str] = Counter()
+        """Messages that were no news, and outside calls without an outcome, by their command."""
         self._begun_until: datetime | None = None
         self.topics = heard_topics(name)
         self.beginnings: frozenset[str] = frozenset()
@@ -128,8 +132,9 @@ class Participant:
         """Carry out what is due: the outside calls just intended, then what is to be tried again."""
         now = self.clock.now()
         if self._look_at is None or now >= self._look_at:
-            await self._hear_parked()
             self._look_at = now + timedelta(seconds=PARKED_LOOK_SECONDS)
+            if await self._hear_parked():
+                self._look_at = None
         batch, self._fresh = self._fresh, []
         if not batch:
             batch = await self._due()
@@ -142,24 +147,32 @@ class Participant:
             await self._try(command, list(asks.values()))
         return True
 
-    async def _hear_parked(self) -> None:
-        """Hear what was parked by whoever did not know its definition: we before, or an older process beside us."""
+    async def _hear_parked(self) -> bool:
+        """Hear what was parked by whoever did not know its definition: we before, or an older process beside us.
+
+        Tells whether there may be more.
+        """
+        refs = tuple(self.shares)  # for one more may be learned meanwhile
 
         async def look(reader: Reader) -> list[str]:
-            return [ref for ref in self.shares if await reader.count(PARKED, {"waits_for": ref})]
+            return [ref for ref in refs if await reader.count(PARKED, {"waits_for": ref})]
 
-        async def work(transaction: Transaction) -> _Turn:
+        async def work(transaction: Transaction) -> tuple[_Turn, int]:
             turn = _Turn(self, transaction, self.clock.now())
-            await turn.hear(await release(transaction, "waits_for", found))
+            messages = await release(transaction, "waits_for", found)
+            await turn.hear(messages)
             await turn.carry_out()
             await turn.save()
-            return turn
+            return turn, len(messages)
 
-        if found := await self._store.view(look):
-            failpoint("due.before_commit")
-            turn = await self._store.transact(work)
-            failpoint("due.after_commit")
-            self._fresh += turn.intended
+        found = await self._store.view(look)
+        if not found:
+            return False
+        failpoint("due.before_commit")
+        turn, heard = await self._store.transact(work)
+        failpoint("due.after_commit")
+        self._fresh += turn.intended
+        return heard >= RELEASED_MAX
 
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
         """Return the outside calls that are due again; what is local and due is carried out on the way.
@@ -198,6 +211,7 @@ class Participant:
         replies = await action.call(asks)
         assert len(replies) == len(asks), f"{command}: {len(asks)} asks got {len(replies)} replies"
         failpoint("outside.after_call")
+        self.counts[command] += sum(isinstance(reply, Unknown) and reply.asked for reply in replies)
         now = self.clock.now()
 
         async def work(transaction: Transaction) -> _Turn:
@@ -228,6 +242,7 @@ class _Turn:
         self._changed: dict[str, Part] = {}
         self._todo: list[tuple[str, Todo]] = []
         self._out: list[Draft] = []
+        self._since: dict[str, datetime] = {}
         self.intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
 
     async def hear(self, messages: Sequence[Message]) -> None:
@@ -254,9 +269,12 @@ class _Turn:
             if lacks_input(known, before, message):
                 to_park[message.id] = parked(message, said_on(known.saga, message), message.saga_id, self._now)
                 continue
+            self._since[message.id] = message.time
             part, todo = hear(known, before or new_part(message), message, self._now)
             if part is not before:
                 self._put(part)
+            elif not todo:
+                self._its.counts[NO_NEWS] += 1
             self._todo += [(message.saga_id, item) for item in todo]
             if message.type == known.saga.started:
                 queue += _taken(to_park, message.saga_id)
@@ -343,6 +361,7 @@ class _Turn:
             part = self._parts[ask.saga_id]
             known = self._its.shares[part.definition]
             cause = part.step(ask.step).cause
+            self._since.setdefault(cause, ask.since or ask.now)
             if isinstance(reply, Unknown):
                 part, todo = self._again(known, part, ask, reply)
             else:
@@ -382,6 +401,7 @@ class _Turn:
             tries=part.step(todo.step).tries,
             happened=todo.happened if isinstance(todo, Undo) else True,
             by_hand=todo.by_hand if isinstance(todo, Resolve) else None,
+            since=self._since.get(todo.cause),
         )
 
     def _say(self, part: Part, say: Say) -> None:
@@ -406,6 +426,7 @@ class _Turn:
             data_version=self._its.contracts.version_of(say.event),
             deadline=part.deadline,
             traceparent=part.traceparent,
+            took_milliseconds=took(self._since.get(say.cause), self._now),
             data=data,
         )
         self._out.append(draft(known.saga.participant(self._its.name).events_topic, message))

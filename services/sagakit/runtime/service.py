@@ -12,9 +12,12 @@ from functools import cached_property
 from typing import Protocol, Self
 
 from sagakit.core.contracts import Contracts
+from sagakit.core.definition import Saga
 from sagakit.core.messages import Message
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Transaction
+from sagakit.runtime.catalogue import FAILURES, REQUESTS
 from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, Handler
+from sagakit.runtime.definitions import Definitions, Learner, ReadDefinition
 from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.housekeeping import Housekeeping
 from sagakit.runtime.http.app import Application, Requests, build_app
@@ -23,11 +26,12 @@ from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
 from sagakit.runtime.lease import LEASES, Lease
 from sagakit.runtime.loops import Bell, Loop, Runner, Steps, turn
-from sagakit.runtime.metrics import FAILURES, REQUESTS, Counting, Named, Samples, counted
+from sagakit.runtime.metrics import Counting, Sample, Samples, counted
+from sagakit.runtime.observation import Observation
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.projection import Unhurried
-from sagakit.runtime.relay import Relay
 from sagakit.runtime.settings import ServiceSettings
+from sagakit.runtime.witness import Spans
 
 KIT_TABLES = (LEASES, KNOWN_TOPICS)
 """What the kit itself keeps in the store of every service."""
@@ -37,6 +41,8 @@ STEADY_BATCHES, STEADY_SECONDS = 8, 1.0
 """A flow is steady when so many batches came within that time: more than one saga, or ten, bring."""
 RELAY_WAIT_SECONDS = 0.1
 """How late a message is published that another instance left in the outbox; our own commits wake the relay."""
+DEFINITIONS_SECONDS = 0.25
+"""How late a definition is learned: whoever shares a log in a file is not to be woken by each batch of it."""
 DUE_WAIT_SECONDS = 0.1
 """How late a retry can be when nothing else wakes the participant."""
 EXPIRY_WAIT_SECONDS = 5.0
@@ -76,6 +82,7 @@ class Service:
     requests: Requests = field(default_factory=Requests)
     sampled: list[Samples] = field(default_factory=list)
     """What else the service counts, beside its loops and its HTTP side."""
+    seen: Observation = field(init=False)
     _server: Server | None = None
     _bells: list[Bell] = field(default_factory=list)
 
@@ -99,7 +106,8 @@ class Service:
         """Publish what is left in the outbox, as soon as it is there."""
         bell = Bell(RELAY_WAIT_SECONDS)
         self.store.on_commit(bell.ring)
-        self.add(Relay(self.name, self.store, self.log, self.lease), bell)
+        self.seen = Observation(self.name, self.store, self.log, self.clock, self.lease)
+        self.add(self.seen.relay, bell)
         self.add(Housekeeping(self.name, self.store, self.log, self.clock), Bell(HOUSEKEEPING_WAIT_SECONDS))
 
     def add(self, steps: Steps, bell: Bell) -> Loop:
@@ -113,21 +121,40 @@ class Service:
         group: str | None = None,
         then: Sequence[Bell] = (),
         first: frozenset[str] = frozenset(),
+        definitions: Definitions | None = None,
     ) -> Consumer:
         """Consume what the handler listens to, as a group (by default named like the service).
 
-        The bells in `then` are rung after each commit; the topics in `first` are read before the others.
+        The bells in `then` are rung after each commit; the topics in `first` are read before the others. Where there
+        are `definitions`, nothing is consumed before they are loaded.
         """
-        consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first)
-        self.attend(consumer, lambda: consumer.wait(LOG_WAIT_SECONDS), self._gathering(consumer))
+        consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first, definitions)
+        hearing = consumer if definitions is None else _After(definitions, consumer)
+        self.seen.watch(handler, consumer)
+        self.attend(hearing, lambda: consumer.wait(LOG_WAIT_SECONDS), self._gathering(consumer))
         return consumer
+
+    def follow(self, learner: Learner, known: Iterable[Saga], read: ReadDefinition) -> Definitions:
+        """Teach `learner` the definitions that come by the log, beside those that it knows."""
+        definitions = Definitions(
+            self.name, self.log.for_reader(), self.contracts, known=known, read=read, learner=learner
+        )
+        self.attend(definitions, self.pause(DEFINITIONS_SECONDS, definitions.wait))
+        return definitions
 
     def hear_unhurried(self, handler: Handler, group: str, pause_seconds: float) -> None:
         """Consume what has gathered in each pause: for whom a message may wait, and a transaction is dear."""
         consumer = self.consumer(handler, group)
+        self.seen.watch(handler, consumer, unhurried=True)
         self.attend(Unhurried(consumer), self.pause(pause_seconds, consumer.wait))
 
-    def consumer(self, handler: Handler, group: str | None = None, first: frozenset[str] = frozenset()) -> Consumer:
+    def consumer(
+        self,
+        handler: Handler,
+        group: str | None = None,
+        first: frozenset[str] = frozenset(),
+        definitions: Definitions | None = None,
+    ) -> Consumer:
         """Return a consumer of this service that nobody runs yet."""
         return Consumer(
             service=self.name,
@@ -139,6 +166,7 @@ class Service:
             clock=self.clock,
             instance=self.instance,
             first=first,
+            definitions=None if definitions is None else definitions.sagas.keys(),
         )
 
     def pause(self, seconds: float, wait: Callable[[float], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -177,15 +205,16 @@ class Service:
 
         return go_on
 
-    def take_part(self, participant: Participant) -> None:
+    def take_part(self, participant: Participant, definitions: Definitions | None = None) -> None:
         """Hear what the participant's steps need, and carry out what is due."""
         bell = Bell(DUE_WAIT_SECONDS)
-        self.hear(participant, then=(bell,), first=participant.beginnings)
+        self.hear(participant, then=(bell,), first=participant.beginnings, definitions=definitions)
         self.add(_Named(f"{self.name} participant", participant), bell)
         self.bury_strangers()
 
     def bury_strangers(self) -> None:
         """Make dead letters of what is parked for too long."""
+        self.seen.parks = True
         self.add(ParkingExpiry(self.name, self.store, self.clock), Bell(EXPIRY_WAIT_SECONDS))
 
     @cached_property
@@ -196,15 +225,23 @@ class Service:
     @cached_property
     def app(self) -> Application:
         """The HTTP application: the service's own routes, the probes, the OpenAPI document and its page."""
-        probes = Probes(self.title, self.routes, self.troubles, self.samples, self.store)
+        probes = Probes(self.title, self.routes, self.troubles, self.samples, self.seen.measured)
         return build_app([*self.routes, *probes.routes()], self.requests)
 
     def troubles(self) -> list[str]:
         """Return why the service is not ready, one sentence each."""
-        waiting = [f"{consumer.name}: no partitions yet" for consumer in self.consumers if not consumer.ready]
+        waiting = [
+            f"{hearing.name}: {'not all read yet' if isinstance(hearing, Definitions) else 'no partitions yet'}"
+            for hearing in self.consumers
+            if not hearing.ready
+        ]
         return [*waiting, *self.runner.troubles, *(["is stopping"] if self.runner.stop.is_set() else [])]
 
-    def samples(self) -> Iterable[tuple[Named, tuple[str, ...], float]]:
+    def trace(self, spans: Spans, rate: float, system: str) -> None:
+        """Tell what becomes of sagas as spans, of this share of those that begin here; before the service starts."""
+        self.add(self.seen.trace(spans, rate, system), Bell(HOUSEKEEPING_WAIT_SECONDS))
+
+    def samples(self) -> Iterable[Sample]:
         """Return what the loops and the HTTP side have counted."""
         loops = [loop.steps for loop in self.runner.loops]
         yield from counted(steps for steps in loops if isinstance(steps, Counting))
@@ -212,6 +249,7 @@ class Service:
             yield FAILURES, (loop.steps.name,), loop.failures
         for (method, route, status), number in self.requests.counts.items():
             yield REQUESTS, (method, route, str(status)), number
+        yield from self.seen.samples()
         for samples in self.sampled:
             yield from samples()
 
@@ -246,6 +284,26 @@ class _Named:
 
     async def step(self) -> bool:
         return await self.participant.step()
+
+
+class _After:
+    """A consumer that begins when the definitions are loaded: they tell what it listens to."""
+
+    def __init__(self, definitions: Definitions, consumer: Consumer) -> None:
+        self.name = consumer.name
+        self.counts = consumer.counts
+        self._definitions = definitions
+        self._consumer = consumer
+
+    @property
+    def ready(self) -> bool:
+        return self._consumer.ready
+
+    async def step(self) -> bool:
+        return await self._definitions.loaded() and await self._consumer.step()
+
+    async def close(self) -> None:
+        await self._consumer.close()
 
 
 @dataclass(slots=True)

@@ -38,6 +38,7 @@ from sagakit.core.facts import (
 from sagakit.core.messages import EMPTY, Message, Mode, message_id
 from sagakit.core.part import ABORT, KILLED, REPAIRS, RESUMED, STUCK, SUSPENDED
 from sagakit.core.state import SagaState, evolve
+from sagakit.core.traces import took
 from sagakit.ports import Draft, Query, Table, Transaction
 from sagakit.runtime.parking import PARKED, parked, release_started, said_on
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
@@ -115,6 +116,8 @@ class Tracker:
         self._speech = speech
         self._contracts = contracts
         self.project = project
+        self.traced: Callable[[str, str | None], str | None] | None = None
+        """Returns the `traceparent` of a saga that begins, given its caller's; without it, that is the caller's."""
         self._answers: dict[str, dict[str, tuple[Step, str]]] = {}
         self._wanted: set[str] = {STUCK}
         for saga in sagas:
@@ -147,21 +150,30 @@ class Tracker:
         """Fold the answers into their sagas, and say what follows."""
         turn = Turn(self, transaction, now)
         await turn.open({message.saga_id for message in messages})
-        repeated = await _repeated_stucks(transaction, messages, now)
+        heard_now = [message for message in messages if self._follows(turn.states.get(message.saga_id))]
+        repeated = await _repeated_stucks(transaction, heard_now, now)
         strangers = []
         for message in messages:
             state = turn.states.get(message.saga_id)
             if state is None:
                 strangers.append(parked(message, self._came_on(message), message.saga_id, now))
                 continue
+            saga = self.sagas.get(state.definition)
+            if saga is None:  # another instance knows it, and began the saga
+                strangers.append(parked(message, "", state.definition, now))
+                continue
             answer = None if message.id in repeated else self.interpret(state, message)
-            facts = observe(self.sagas[state.definition], state, answer) if answer else []
+            facts = observe(saga, state, answer) if answer else []
             if not facts:
                 self.counts["no news"] += 1
             turn.apply(message.saga_id, facts, message.id)
         if strangers:
             await transaction.save(PARKED, strangers)
         await turn.save()
+
+    def _follows(self, state: SagaState | None) -> bool:
+        """Tell whether the saga has begun, by a definition that is known here."""
+        return state is not None and state.definition in self.sagas
 
     def _came_on(self, message: Message) -> str:
         """Return the topic that an answer came on; nothing, when its definition is not known here."""
@@ -174,9 +186,12 @@ class Tracker:
         for start in starts:
             state = SagaState(saga_id=start.saga_id)
             turn.states[start.saga_id] = state
-            facts: Sequence[AnyFact] = [start.fact]
-            if start.fact.mode is Mode.ORCHESTRATION:  # else nobody is owed a command
-                facts = close(self.sagas[start.fact.definition], state, [start.fact])
+            fact = start.fact
+            if self.traced is not None:
+                fact = replace(fact, traceparent=self.traced(start.saga_id, fact.traceparent))
+            facts: Sequence[AnyFact] = [fact]
+            if fact.mode is Mode.ORCHESTRATION:  # else nobody is owed a command
+                facts = close(self.sagas[fact.definition], state, [fact])
             turn.apply(start.saga_id, facts, start.causation_id)
         await turn.save()
         begun = [turn.states[start.saga_id] for start in starts]
@@ -273,6 +288,7 @@ class Tracker:
                 data_version=self._contracts.version_of(kind),
                 deadline=state.deadline,
                 traceparent=state.traceparent,
+                took_milliseconds=_took(state, fact),
                 data=data,
             ),
         )
@@ -398,6 +414,17 @@ class _StuckSaid(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _decode_said = msgspec.json.Decoder(_Said).decode
+
+
+def _took(state: SagaState, fact: AnyFact) -> int:
+    """Return for how many milliseconds the saga had run when it ended, or had been due when it was asked to abort."""
+    match fact:
+        case SagaCompleted() | SagaCompensated():
+            return took(state.started_at, fact.at)
+        case AbortAsked():
+            return took(state.due_at, fact.at)
+        case _:
+            return 0
 
 
 def _said(data: msgspec.Raw) -> _Said:

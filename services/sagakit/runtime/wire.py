@@ -16,6 +16,7 @@ HEADER_BYTES_MAX = 32_768
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope, strict=False).decode
+_definition_in = re.compile(rb'"ce_sagadefinition":"([A-Za-z0-9._/-]{1,200})"').search
 _type_in = re.compile(rb'"ce_type":"([^"\\\\]{1,200})"').search
 
 
@@ -36,6 +37,7 @@ def draft(topic: str, message: Message) -> Draft:
         data_version=m.data_version,
         deadline=m.deadline,
         traceparent=m.traceparent,
+        took_milliseconds=m.took_milliseconds,
         spec_version=SPEC_VERSION,
         content_type=CONTENT_TYPE,
     )
@@ -46,6 +48,12 @@ def type_in(headers: bytes) -> bytes:
     """Return the type of a message from its headers, without reading the rest; nothing when it has none."""
     found = _type_in(headers)
     return found.group(1) if found else b""
+
+
+def definition_in(headers: bytes) -> str:
+    """Return the definition that a message belongs to, from its headers alone; nothing when it names none."""
+    found = _definition_in(headers)
+    return found.group(1).decode() if found else ""
 
 
 def parse(record: Record) -> Message:
@@ -72,6 +80,7 @@ def parse(record: Record) -> Message:
         data_version=e.data_version,
         deadline=e.deadline,
         traceparent=e.traceparent,
+        took_milliseconds=e.took_milliseconds,
         data=_body(record.value),
     )
 

@@ -25,7 +25,8 @@ async def test_a_process_that_lives_is_healthy_also_when_it_is_not_ready(service
         not_ready = await client.get("/readyz")
         assert not_ready.status_code == 503
         assert not_ready.headers["content-type"] == "application/problem+json"
-        assert not_ready.json()["reasons"] == ["payment consumer: no partitions yet"]
+        reasons = ["payment definitions: not all read yet", "payment consumer: no partitions yet"]
+        assert not_ready.json()["reasons"] == reasons
 
 
 async def test_a_service_is_ready_when_it_has_its_partitions_and_no_loop_fails(service: Service) -> None:
@@ -38,7 +39,7 @@ async def test_a_service_is_ready_when_it_has_its_partitions_and_no_loop_fails(s
 
 
 async def test_metrics_say_what_the_loops_counted(service: Service) -> None:
-    consumer = service.consumers[0]
+    consumer = next(consumer for consumer in service.consumers if consumer.name == "payment consumer")
     assert isinstance(consumer, Counting)
     consumer.counts["messages"] += 3
     async with client_of(service) as client:
@@ -70,7 +71,7 @@ async def test_a_scrape_goes_on_without_the_database(service: Service, monkeypat
 
 def test_every_metric_says_its_unit_and_ends_as_its_kind_does() -> None:
     for named in CATALOGUE:
-        assert named.name.startswith("saga_")
+        assert named.name.startswith(("saga_", "sagaplane_"))
         assert named.unit
         assert named.meaning.endswith(".")
         assert named.name.endswith("_total") == (named.kind == "counter")

@@ -24,6 +24,7 @@ MEANINGS = {
     409: "It stands as it does not allow this.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    422: "It is well said, and names something that is not known here, or not yet.",
     500: "An error of the service's own.",
     503: "Not now; nothing was done, try again.",
 }

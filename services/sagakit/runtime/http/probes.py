@@ -1,24 +1,33 @@
 """What every service answers beside its own routes: is it alive, is it ready, what did it count, how to speak to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from sagakit.ports import Store, StoreUnavailableError
 from sagakit.runtime.http.openapi import document
 from sagakit.runtime.http.problems import RETRY_AFTER_SECONDS, ProblemError, problem
-from sagakit.runtime.http.routes import Call, Nothing, Reply, Route, Shape
-from sagakit.runtime.metrics import PENDING, AtScrape, Samples
+from sagakit.runtime.http.routes import Call, Nothing, Reply, Route, Shape, header
+from sagakit.runtime.metrics import AtScrape, Sample, Samples
 
 PAGE = Path(__file__).with_name("docs.html")
 TAG = "Probes"
 EXPOSITION = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
 """Litestar adds the charset to every text."""
+OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
+"""With exemplars, for whoever asks for it."""
 
 AnyCall = Call[Nothing, None]
+_openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
+
+
+class Scrape(msgspec.Struct, frozen=True):
+    """How the metrics are wanted."""
+
+    accept: Annotated[str, header("accept")] = ""
 
 
 class Health(Shape, frozen=True, kw_only=True):
@@ -36,13 +45,13 @@ class Probes:
         routes: Sequence[Route],
         troubles: Callable[[], Sequence[str]],
         samples: Samples,
-        store: Store,
+        measured: Callable[[], Awaitable[Sequence[Sample]]],
     ) -> None:
-        """Speak for a service: `troubles` are why it is not ready, `samples` what it counted."""
+        """Speak for a service: `troubles` are why it is not ready, `samples` what it counted, `measured` what it is."""
         self._troubles = troubles
         self._samples = samples
-        self._store = store
-        self._outbox_depth: int | None = None
+        self._measured = measured
+        self._measures: Sequence[Sample] = ()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(AtScrape(self._all_samples))
         self._document = msgspec.json.encode(document(title, [*routes, *self.routes()]))
@@ -59,7 +68,9 @@ class Probes:
         return [
             get("/healthz", self.alive, "The process lives", Health),
             get("/readyz", self.ready, "The service can do its work", Health),
-            get("/metrics", self.metrics, "What was counted, for Prometheus", str, media_type=EXPOSITION),
+            get(
+                "/metrics", self.metrics, "What was counted, for Prometheus", str, media_type=EXPOSITION, params=Scrape
+            ),
             get("/openapi.json", self.openapi, "This document", dict[str, Any], documented=False),
             get("/docs", self.docs, "This document, to read", str, media_type="text/html", documented=False),
         ]
@@ -78,13 +89,11 @@ class Probes:
             raise ProblemError(told, {"Retry-After": str(RETRY_AFTER_SECONDS)})
         return Health()
 
-    async def metrics(self, call: AnyCall) -> Reply:
-        """Read what was counted; a database that is away costs one sample and not the scrape."""
-        del call
-        try:
-            self._outbox_depth = await self._store.outbox_depth()
-        except StoreUnavailableError:
-            self._outbox_depth = None
+    async def metrics(self, call: Call[Scrape, None]) -> Reply:
+        """Read what was counted, with exemplars as OpenMetrics when that is asked for."""
+        self._measures = await self._measured()
+        if "application/openmetrics-text" in call.params.accept:
+            return Reply(200, _openmetrics(self._registry), media_type=OPENMETRICS)
         return Reply(200, generate_latest(self._registry), media_type=EXPOSITION)
 
     async def openapi(self, call: AnyCall) -> Reply:
@@ -97,7 +106,6 @@ class Probes:
         del call
         return Reply(200, self._page, media_type="text/html")
 
-    def _all_samples(self) -> Any:  # noqa: ANN401 - samples, as the collector takes them
+    def _all_samples(self) -> Iterable[Sample]:
         yield from self._samples()
-        if self._outbox_depth is not None:
-            yield PENDING, (), self._outbox_depth
+        yield from self._measures

@@ -1,0 +1,354 @@
+"""Every metric of the kit and every name of its spans, in this one place: kind, unit, meaning, labels, who tells it.
+
+No label holds an id, but for the one small family of live sagas. What a service counts beside this, it names itself.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+MESSAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""What OpenTelemetry advises for messaging."""
+SAGA_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+LATE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+Teller = Literal["service", "initiator", "operator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One metric. Its name ends with its unit where that is one of seconds or bytes, a counter's with `_total`."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    teller: Teller = "service"
+
+
+STARTED = Named("saga_started_total", "counter", "sagas", "Sagas begun.", ("definition", "mode"), teller="initiator")
+FINISHED = Named(
+    "saga_finished_total",
+    "counter",
+    "sagas",
+    "Sagas ended: completed, compensated or killed.",
+    ("definition", "mode", "outcome"),
+    teller="initiator",
+)
+DURATION = Named(
+    "saga_duration_seconds",
+    "histogram",
+    "seconds",
+    "From the beginning of a saga to its end.",
+    ("definition", "mode", "outcome"),
+    SAGA_SECONDS,
+    "initiator",
+)
+ACTIVE = Named(
+    "saga_active",
+    "gauge",
+    "sagas",
+    "Sagas that have not ended; every instance says the same, so take the greatest.",
+    ("phase",),
+    teller="initiator",
+)
+OLDEST = Named(
+    "saga_oldest_active_age_seconds",
+    "gauge",
+    "seconds",
+    "The age of the oldest saga in this phase; 0 when there is none.",
+    ("phase",),
+    teller="initiator",
+)
+STUCK = Named("saga_stuck", "gauge", "sagas", "Sagas that wait for a person.", teller="initiator")
+TIMEOUTS = Named(
+    "saga_timeouts_total",
+    "counter",
+    "sagas",
+    "Sagas asked to abort because a deadline passed or a step took too long.",
+    ("definition", "code"),
+    teller="initiator",
+)
+LATENESS = Named(
+    "saga_timeout_lateness_seconds",
+    "histogram",
+    "seconds",
+    "From the moment a saga was due to the moment it was asked to abort.",
+    ("definition", "code"),
+    LATE_SECONDS,
+    "initiator",
+)
+INSTANCE_PHASE = Named(
+    "saga_instance_phase",
+    "gauge",
+    "sagas",
+    "1 for each saga that lives or is stuck, up to a cap; the series ends with the saga.",
+    ("correlation_id", "definition", "phase"),
+    teller="initiator",
+)
+INSTANCE_DEADLINE = Named(
+    "saga_instance_deadline_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When such a saga is due to be aborted, in seconds since 1970.",
+    ("correlation_id", "definition"),
+    teller="initiator",
+)
+INSTANCE_DROPPED = Named(
+    "saga_instance_series_dropped",
+    "gauge",
+    "sagas",
+    "Sagas that live or are stuck and have no series, because there are more than the cap.",
+    teller="initiator",
+)
+STEP_DURATION = Named(
+    "saga_step_duration_seconds",
+    "histogram",
+    "seconds",
+    "From what a step was caused by to its answer: the way through log and queue, and the work.",
+    ("definition", "step", "outcome"),
+    MESSAGE_SECONDS,
+)
+STEP_RETRIES = Named(
+    "saga_step_retries_total",
+    "counter",
+    "attempts",
+    "Outside calls of which no outcome is known, so that they are tried again.",
+    ("command",),
+)
+STEP_STUCK = Named(
+    "saga_step_stuck_total",
+    "counter",
+    "steps",
+    "Actions whose attempts were used up, so that a person must decide.",
+    ("definition", "step"),
+)
+COMPENSATIONS = Named(
+    "saga_compensations_total",
+    "counter",
+    "steps",
+    "Compensations that succeeded, or whose attempts were used up (exhausted).",
+    ("definition", "step", "result"),
+)
+COMPENSATION_DURATION = Named(
+    "saga_compensation_duration_seconds",
+    "histogram",
+    "seconds",
+    "From what demanded a compensation to its answer.",
+    ("definition", "step"),
+    MESSAGE_SECONDS,
+)
+RECORDS = Named("saga_records_read_total", "counter", "records", "Records taken from the log.", ("loop",))
+BATCHES = Named("saga_batches_total", "counter", "batches", "Batches of records, one transaction each.", ("loop",))
+CONSUMED = Named("saga_messages_consumed_total", "counter", "messages", "Messages handled.", ("loop",))
+DUPLICATES = Named(
+    "saga_message_duplicates_total", "counter", "messages", "Messages that were no news: heard before.", ("loop",)
+)
+DEAD = Named("saga_dlq_messages_total", "counter", "messages", "Messages sent to the dead letters.", ("loop",))
+FENCED = Named("saga_fenced_total", "counter", "batches", "Batches dropped: another instance had them.", ("loop",))
+SENT = Named("saga_messages_sent_total", "counter", "messages", "Messages published from the outbox.", ("loop",))
+PARKED = Named("saga_parked_messages", "gauge", "messages", "Messages that wait for their saga or its definition.")
+FAILURES = Named("saga_loop_failing", "gauge", "steps", "Steps that failed in a row; 0 is well.", ("loop",))
+PENDING = Named("saga_outbox_pending", "gauge", "messages", "Messages that wait in the outbox.")
+OUTBOX_AGE = Named(
+    "saga_outbox_oldest_age_seconds", "gauge", "seconds", "The age of the oldest message in the outbox; 0 without one."
+)
+LAG_RECORDS = Named(
+    "saga_consumer_lag_records", "gauge", "records", "Records of our partitions that are not handled yet.", ("loop",)
+)
+LAG_SECONDS = Named(
+    "saga_event_lag_seconds",
+    "gauge",
+    "seconds",
+    "How long the oldest record of the last batch had waited in the log; 0 when nothing waits.",
+    ("loop",),
+)
+REQUESTS = Named(
+    "saga_http_requests_total", "counter", "requests", "HTTP requests answered.", ("method", "route", "status")
+)
+SPANS = Named("saga_spans_exported_total", "counter", "spans", "Spans that the collector took.")
+SPANS_DROPPED = Named(
+    "saga_spans_dropped_total", "counter", "spans", "Spans dropped: the collector was away, or slower than we are."
+)
+BUILD_INFO = Named(
+    "sagaplane_build_info", "gauge", "programs", "1, with the version in a label.", ("version", "service")
+)
+RECONCILES = Named(
+    "saga_operator_reconcile_total",
+    "counter",
+    "reconciliations",
+    "Reconciliations ended.",
+    ("result",),
+    teller="operator",
+)
+RECONCILE_DURATION = Named(
+    "saga_operator_reconcile_duration_seconds",
+    "histogram",
+    "seconds",
+    "How long a reconciliation took.",
+    ("result",),
+    MESSAGE_SECONDS,
+    "operator",
+)
+QUEUE_DEPTH = Named(
+    "saga_operator_queue_depth", "gauge", "resources", "Resources that wait to be reconciled.", teller="operator"
+)
+QUEUE_LATENCY = Named(
+    "saga_operator_queue_latency_seconds",
+    "histogram",
+    "seconds",
+    "How long a resource waited to be reconciled.",
+    (),
+    MESSAGE_SECONDS,
+    "operator",
+)
+LONGEST_RUNNING = Named(
+    "saga_operator_longest_running_seconds",
+    "gauge",
+    "seconds",
+    "The age of the reconciliation that runs longest; 0 when none runs.",
+    teller="operator",
+)
+IS_LEADER = Named(
+    "saga_operator_is_leader", "gauge", "operators", "1 while this instance leads, else 0.", teller="operator"
+)
+API_REQUESTS = Named(
+    "saga_operator_k8s_requests_total",
+    "counter",
+    "requests",
+    "Requests to the Kubernetes API.",
+    ("verb", "code"),
+    teller="operator",
+)
+API_DURATION = Named(
+    "saga_operator_k8s_request_duration_seconds",
+    "histogram",
+    "seconds",
+    "How long a request to the Kubernetes API took.",
+    ("verb",),
+    MESSAGE_SECONDS,
+    "operator",
+)
+WATCH_RESTARTS = Named(
+    "saga_operator_watch_restarts_total", "counter", "watches", "Watches that were begun again.", teller="operator"
+)
+INVALID_RESOURCES = Named(
+    "saga_operator_invalid_resources", "gauge", "resources", "Resources whose spec means nothing.", teller="operator"
+)
+
+CATALOGUE = (
+    STARTED,
+    FINISHED,
+    DURATION,
+    ACTIVE,
+    OLDEST,
+    STUCK,
+    TIMEOUTS,
+    LATENESS,
+    INSTANCE_PHASE,
+    INSTANCE_DEADLINE,
+    INSTANCE_DROPPED,
+    STEP_DURATION,
+    STEP_RETRIES,
+    STEP_STUCK,
+    COMPENSATIONS,
+    COMPENSATION_DURATION,
+    RECORDS,
+    BATCHES,
+    CONSUMED,
+    DUPLICATES,
+    DEAD,
+    FENCED,
+    SENT,
+    PARKED,
+    FAILURES,
+    PENDING,
+    OUTBOX_AGE,
+    LAG_RECORDS,
+    LAG_SECONDS,
+    REQUESTS,
+    SPANS,
+    SPANS_DROPPED,
+    BUILD_INFO,
+    RECONCILES,
+    RECONCILE_DURATION,
+    QUEUE_DEPTH,
+    QUEUE_LATENCY,
+    LONGEST_RUNNING,
+    IS_LEADER,
+    API_REQUESTS,
+    API_DURATION,
+    WATCH_RESTARTS,
+    INVALID_RESOURCES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanNamed:
+    """One kind of span: its name as a pattern, and when there is one."""
+
+    name: str
+    meaning: str
+
+
+ROOT_SPAN = SpanNamed("saga begins", "The root, of no length: told at once, so that a saga that runs is found.")
+END_SPAN = SpanNamed("saga ends", "From the beginning to the end, with the outcome.")
+STEP_SPAN = SpanNamed("process {step}", "From what caused a step to its answer; handling and sending share it.")
+COMPENSATION_SPAN = SpanNamed("compensate {step}", "The same of a compensation; it links to what it takes back.")
+STUCK_SPAN = SpanNamed("stuck {step}", "A step or a compensation whose attempts are used up.")
+ABORT_SPAN = SpanNamed("abort", "From when a saga was due to the request that it stops; for a person's, of no length.")
+CONTROL_SPAN = SpanNamed("{control}", "A person suspended, resumed or killed the saga; of no length.")
+LISTEN_SPAN = SpanNamed("process {topic}", "A service that only listens handled one message of the saga.")
+POLL_SPAN = SpanNamed("poll {topic}", "A batch, in a trace of its own, with links to the sagas of its messages.")
+SPAN_CATALOGUE = (
+    ROOT_SPAN,
+    END_SPAN,
+    STEP_SPAN,
+    COMPENSATION_SPAN,
+    STUCK_SPAN,
+    ABORT_SPAN,
+    CONTROL_SPAN,
+    LISTEN_SPAN,
+    POLL_SPAN,
+)
+
+SYSTEM = "messaging.system"
+OPERATION = "messaging.operation.name"
+OPERATION_TYPE = "messaging.operation.type"
+DESTINATION = "messaging.destination.name"
+GROUP = "messaging.consumer.group.name"
+MESSAGE_ID = "messaging.message.id"
+CONVERSATION = "messaging.message.conversation_id"
+BATCH_COUNT = "messaging.batch.message_count"
+ERROR_TYPE = "error.type"
+CORRELATION_ID = "saga.correlation_id"
+SAGA_ID = "saga.id"
+DEFINITION = "saga.definition"
+MODE = "saga.mode"
+STEP = "saga.step"
+ATTEMPT = "saga.attempt"
+OUTCOME = "saga.outcome"
+COMPENSATION = "saga.compensation"
+MESSAGE_TYPE = "saga.message_type"
+ATTRIBUTES = {
+    SYSTEM: "What carries the messages: kafka, or sagaplane where the log is a file.",
+    OPERATION: "send, process or poll.",
+    OPERATION_TYPE: "The same, in the convention's words.",
+    DESTINATION: "The topic that the answer was said on, or that was heard.",
+    GROUP: "The consumer group that handled it.",
+    MESSAGE_ID: "The id of the message that was said, or heard.",
+    CONVERSATION: "The correlation id.",
+    BATCH_COUNT: "How many messages a batch had.",
+    ERROR_TYPE: "Why it failed, in one word.",
+    CORRELATION_ID: "The id that the caller knows the saga by.",
+    SAGA_ID: "The saga.",
+    DEFINITION: "Its definition and version.",
+    MODE: "choreography or orchestration.",
+    STEP: "The step.",
+    ATTEMPT: "Which attempt this was, from 0.",
+    OUTCOME: "How the step or the saga ended.",
+    COMPENSATION: "True for what takes something back.",
+    MESSAGE_TYPE: "The type of the message that was said.",
+}
+"""Every attribute of our spans. Those of messaging are OpenTelemetry's."""

@@ -1,0 +1,97 @@
+"""What is measured when somebody scrapes: what waits, for how long, and how far behind we are."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from sagakit.core.facts import Phase
+from sagakit.core.state import SagaState
+from sagakit.ports import Query, Reader, Store
+from sagakit.runtime.catalogue import (
+    ACTIVE,
+    LAG_RECORDS,
+    LAG_SECONDS,
+    OLDEST,
+    OUTBOX_AGE,
+    PARKED,
+    PENDING,
+    STUCK,
+)
+from sagakit.runtime.consumer import Consumer
+from sagakit.runtime.live_sagas import CAP, LiveSaga, LiveSagas
+from sagakit.runtime.metrics import Sample
+from sagakit.runtime.parking import PARKED as PARKED_TABLE
+from sagakit.runtime.tracker import SAGAS
+
+LIVE_PHASES = tuple(phase for phase in Phase if not phase.terminal)
+
+
+async def outbox_gauges(store: Store, now: datetime) -> list[Sample]:
+    """Return how much waits in the outbox, and since when."""
+    depth = await store.outbox_depth()
+    oldest = await store.outbox(1) if depth else []
+    since = _decode_timed(oldest[0].draft.headers).ce_time if oldest else None
+    return [(PENDING, (), depth), (OUTBOX_AGE, (), _age(since, now))]
+
+
+async def parked_gauges(store: Store) -> list[Sample]:
+    """Return how much is parked."""
+    return [(PARKED, (), await store.view(lambda reader: reader.count(PARKED_TABLE, {})))]
+
+
+async def saga_gauges(store: Store, now: datetime, live: LiveSagas | None) -> list[Sample]:
+    """Return how many sagas are under way, and show them in `live`; where somebody else shows them, that is None."""
+
+    async def look(reader: Reader) -> list[tuple[Phase, int, list[SagaState]]]:
+        found = []
+        for phase in LIVE_PHASES:
+            number = await reader.count(SAGAS, {"phase": phase})
+            query = Query(where={"phase": phase}, by="started_at", limit=1 if live is None else CAP)
+            found.append((phase, number, await reader.select(SAGAS, query) if number else []))
+        return found
+
+    samples: list[Sample] = []
+    states: list[SagaState] = []
+    total = 0
+    for phase, number, its in await store.view(look):
+        states += its
+        total += number
+        samples += [(ACTIVE, (phase,), number), (OLDEST, (phase,), _age(its[0].started_at if its else None, now))]
+        if phase is Phase.NEEDS_INTERVENTION:
+            samples.append((STUCK, (), number))
+    if live is not None:
+        live.replace(map(_shown, sorted(states, key=_urgency)[:CAP]), total)
+        samples += live.samples()
+    return samples
+
+
+def lag_gauges(consumers: Iterable[Consumer], ends: Mapping[tuple[str, int], int]) -> list[Sample]:
+    """Return how far each consumer is behind."""
+    samples: list[Sample] = []
+    for consumer in consumers:
+        behind = sum(max(0, ends.get(place, 0) - offset) for place, offset in consumer.positions.items())
+        samples.append((LAG_RECORDS, (consumer.name,), behind))
+        samples.append((LAG_SECONDS, (consumer.name,), consumer.waited_seconds))
+    return samples
+
+
+def _shown(state: SagaState) -> LiveSaga:
+    return LiveSaga(state.correlation_id, state.definition, state.phase, state.deadline)
+
+
+def _urgency(state: SagaState) -> tuple[bool, float]:
+    """Return what a saga is sorted by when not all can be shown: the stuck ones first, then the oldest."""
+    began = state.started_at.timestamp() if state.started_at is not None else 0.0
+    return state.phase is not Phase.NEEDS_INTERVENTION, began
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since is not None else 0.0
+
+
+class _Timed(msgspec.Struct, frozen=True):
+    ce_time: datetime | None = None
+
+
+_decode_timed = msgspec.json.Decoder(_Timed).decode

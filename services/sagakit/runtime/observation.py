@@ -1,0 +1,130 @@
+"""What can be seen of one service from outside: what it counted, what is measured at a scrape, and its spans."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+
+from sagakit.core.definition import Saga
+from sagakit.core.traces import begin
+from sagakit.ports import Clock, Log, LogUnavailableError, OffsetOutOfRangeError, Store, StoreUnavailableError
+from sagakit.runtime.actions import OutsideAction
+from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, STEP_RETRIES
+from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, saga_gauges
+from sagakit.runtime.lease import Lease
+from sagakit.runtime.live_sagas import LiveSagas
+from sagakit.runtime.metrics import Sample
+from sagakit.runtime.participant import NO_NEWS, Participant
+from sagakit.runtime.relay import Relay
+from sagakit.runtime.retelling import Retelling
+from sagakit.runtime.topics import SAGAS_EVENTS
+from sagakit.runtime.tracker import Tracker
+from sagakit.runtime.witness import Spans, Witness
+
+MEASURE_SECONDS_MAX = 2.0
+"""How long a scrape waits for the database or the log; then it goes on without them."""
+AWAY = (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError, TimeoutError)
+
+
+class Observation:
+    """Sees what one service does; it changes nothing, and costs nothing while nobody looks."""
+
+    def __init__(self, service: str, store: Store, log: Log, clock: Clock, lease: Lease) -> None:
+        """See what the relay publishes, and nothing else yet."""
+        self.witness = Witness(service, self.sagas)
+        self.relay = Relay(service, store, log, lease, self.witness.published)
+        self.parks = False
+        """True where messages are parked in the store."""
+        self.measures: list[Callable[[], Awaitable[Iterable[Sample]]]] = []
+        """What else the service measures when somebody looks."""
+        self._service = service
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._actors: list[tuple[str, Participant | Tracker]] = []
+        self._listeners: list[Consumer] = []
+        self._unhurried: list[Consumer] = []
+        self._consumers: list[Consumer] = []
+        self._live = LiveSagas()
+
+    def sagas(self) -> Iterable[Saga]:
+        """Return the definitions that the service knows now."""
+        for _, actor in self._actors:
+            match actor:
+                case Participant():
+                    yield from (share.saga for share in actor.shares.values())
+                case Tracker():
+                    yield from actor.sagas.values()
+
+    def watch(self, handler: Handler, consumer: Consumer, *, unhurried: bool = False) -> None:
+        """See what this consumer hears."""
+        self._consumers.append(consumer)
+        if isinstance(handler, Participant | Tracker):
+            self._actors.append((consumer.name, handler))
+        else:
+            (self._unhurried if unhurried else self._listeners).append(consumer)
+
+    def trace(self, spans: Spans, rate: float, system: str) -> Retelling:
+        """Tell spans from now on, of this share of the sagas that begin here; returns a loop that catches up first."""
+        self.witness.spans, self.witness.system = spans, system
+        for _, actor in self._actors:
+            if isinstance(actor, Tracker):
+                actor.traced = partial(begin, rate=rate)
+        for consumer in self._listeners:
+            consumer.heard = self.witness.heard
+        for consumer in self._unhurried:
+            consumer.heard = self.witness.polled
+        return Retelling(self.witness, self._own_topics, self._log.for_reader(), self._clock)
+
+    def samples(self) -> Iterable[Sample]:
+        """Return what was counted."""
+        yield BUILD_INFO, (program_version(), self._service), 1
+        for name, actor in self._actors:
+            yield DUPLICATES, (name,), actor.counts[NO_NEWS]
+            if isinstance(actor, Participant):
+                for command in (name for name, action in actor.actions.items() if isinstance(action, OutsideAction)):
+                    yield STEP_RETRIES, (command,), actor.counts[command]
+        yield from self.witness.samples()
+
+    async def measured(self) -> list[Sample]:
+        """Return what is measured now; a database or a log that is away costs its samples and not the scrape."""
+        found: list[Sample] = []
+        for measure in (self._of_store, self._of_log, *self.measures):
+            with suppress(*AWAY):
+                async with asyncio.timeout(MEASURE_SECONDS_MAX):
+                    found += await measure()
+        return found
+
+    async def _of_store(self) -> list[Sample]:
+        now = self._clock.now()
+        found = await outbox_gauges(self._store, now)
+        if self.parks:
+            found += await parked_gauges(self._store)
+        if any(isinstance(actor, Tracker) for _, actor in self._actors):
+            found += await saga_gauges(self._store, now, self._live if self.relay.leads else None)
+        return found
+
+    async def _of_log(self) -> list[Sample]:
+        topics = {topic for consumer in self._consumers for topic, _ in consumer.positions}
+        return lag_gauges(self._consumers, await self._log.ends(topics) if topics else {})
+
+    def _own_topics(self) -> set[str]:
+        """Return the topics on which this service speaks of sagas."""
+        topics: set[str] = set()
+        for saga in self.sagas():
+            topics |= {
+                party.events_topic for party in (saga.initiator, *saga.participants) if party.name == self._service
+            }
+            topics |= {SAGAS_EVENTS} if saga.initiator.name == self._service else set()
+        return topics
+
+
+@cache
+def program_version() -> str:
+    """Return the version of the program, or that it was never installed."""
+    try:
+        return version("sagaplane")
+    except PackageNotFoundError:
+        return "unknown"
