@@ -16,8 +16,8 @@ COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-c
 COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
     SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
 
-.PHONY: help install lint format specs test test-browser test-integration check demo dev compose-up compose-demo \
-    compose-down bench bench-long bench-real simulate lock clean
+.PHONY: help install lint format specs test test-browser test-integration test-charts check demo dev compose-up compose-demo \
+    compose-down kind-up kind-demo kind-down chart bench bench-long bench-real simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,13 +48,16 @@ specs: $(INSTALLED) ## Run the specs: values only, no servers, on every save
 	$(BIN)/python -m pytest tests/specs
 
 test: $(INSTALLED) ## Run every test that needs no server and no browser
-	$(BIN)/python -m pytest -n auto -m "not browser and not real"
+	$(BIN)/python -m pytest -n auto -m "not browser and not real and not charts and not cluster"
 
 test-browser: $(INSTALLED) ## Look at the dashboard in headless Chromium, which has to be installed
 	$(BIN)/python -m pytest -n auto -m browser
 
 test-integration: $(INSTALLED) ## Run the tests on real Kafka and PostgreSQL, in containers of their own
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real
+
+test-charts: $(INSTALLED) ## Judge the chart with helm and whatever else is on PATH, and a cluster if there is one
+	$(BIN)/python -m pytest -n 2 -m charts tests/charts
 
 check: lint test ## What a commit has to pass
 
@@ -75,6 +78,21 @@ compose-demo: $(INSTALLED) ## The demonstration, in the shop that compose-up run
 compose-down: ## End those containers; their data stays until `docker compose down --volumes`
 	docker compose down
 
+# KIND_CLUSTER names the cluster; one that is there is used, and never deleted.
+kind-up: ## Run the shop on a kind cluster: its operator, Kafka by Strimzi, PostgreSQL
+	k8s/kind-up.sh
+
+kind-demo: ## Six sagas as Kubernetes resources, in the shop that kind-up runs
+	k8s/kind-demo.sh
+
+kind-down: ## Take that shop away, and the cluster if kind-up made it
+	k8s/kind-down.sh
+
+chart: $(INSTALLED) ## Write what the chart takes from elsewhere, its README, and k8s/strimzi for whoever has no helm
+	$(BIN)/python k8s/generate.py
+	helm template sagaplane charts/sagaplane --namespace sagaplane --kube-version 1.34.0 \
+	    --api-versions kafka.strimzi.io/v1 --show-only templates/kafka.yaml > k8s/strimzi/kafka.yaml
+
 bench: $(INSTALLED) ## Measure how many sagas one machine carries
 	$(BIN)/python -m onebox.bench
 
@@ -88,11 +106,13 @@ simulate: $(INSTALLED) ## Replay one simulated world: make simulate SEED=42
 	$(BIN)/python -m onebox.simulation --seed $(SEED)
 
 # Runs with the lowest supported Python, so that the locks hold the backports too. No address of any index gets into them.
-# Everything is in the first; the second is what the image holds, and the third what builds it.
+# Everything is in the first; then what the images of the services and of the operator hold, and what builds both.
 lock: $(INSTALLED) ## Choose versions anew and write the locks: make lock UPGRADE=--upgrade
 	$(COMPILE) $(UPGRADE) --all-extras --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra kafka --extra postgres --constraint requirements.lock \
 	    --output-file requirements-services.lock pyproject.toml
+	$(COMPILE) --extra operator --extra kafka --constraint requirements.lock \
+	    --output-file requirements-operator.lock pyproject.toml
 	$(COMPILE) --only-build-deps --build-deps-for wheel --constraint requirements.lock \
 	    --output-file requirements-build.lock pyproject.toml
 

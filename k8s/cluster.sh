@@ -1,0 +1,35 @@
+# What the scripts beside this one share: which cluster, and how it is spoken to. Read, not run.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cluster="${KIND_CLUSTER:-sagaplane}"
+namespace="${KIND_NAMESPACE:-sagaplane}"
+release=sagaplane
+marker=made-by-kind-up
+
+say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+k() { kubectl --context "kind-$cluster" "$@"; }
+kn() { k --namespace "$namespace" "$@"; }
+h() { helm --kube-context "kind-$cluster" --namespace "$namespace" "$@"; }
+
+need() { # COMMAND...
+    local command
+    for command in "$@"; do
+        command -v "$command" >/dev/null || fail "$command is not on PATH; see docs/kubernetes.md"
+    done
+}
+
+there() { kind get clusters 2>/dev/null | grep -qx "$cluster"; }
+
+ours() { k --namespace kube-system get configmap "$marker" >/dev/null 2>&1; }
+
+# Run a question again until it is answered with yes.
+until_true() { # SECONDS WHAT COMMAND...
+    local end=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < end)) || fail "$what: not in time; see kubectl --context kind-$cluster --namespace $namespace get pods,events"
+        sleep 1
+    done
+}

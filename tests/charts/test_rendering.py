@@ -1,0 +1,227 @@
+"""What holds of every manifest, whatever the values are."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from tests.charts.rendering import (
+    CASES,
+    NAMED,
+    NAMESPACE,
+    ROOT,
+    Case,
+    containers,
+    manifests,
+    of_kind,
+    pods,
+    template,
+    text,
+)
+
+from onebox.layout import PORTS
+from onebox.wiring import ALL_ACCESS, ALL_TOPICS
+
+pytestmark = pytest.mark.charts
+
+every_case = pytest.mark.parametrize("name", NAMED)
+WITH_TOKEN = {"Deployment sagaplane-operator", "Job sagaplane-drain"}
+CLUSTERED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def test_without_strimzi_the_defaults_are_refused_in_one_sentence_that_names_both_settings() -> None:
+    done = template(Case("x", strimzi=False))
+    assert done.returncode != 0
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert "kafka.bootstrapServers" in sentence
+    assert "postgresql.existingSecret" in sentence
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"unknown": 1},
+        {"services": {"payments": {}}},
+        {"services": {"payment": {"replica": 1}}},
+        {"kafka": {"inside": {"storage": {"sizes": "1Gi"}}}},
+        {"kafka": {"bootstrapServers": "no-port"}},
+        {"operator": {"materialize": {"mode": "Sometimes"}}},
+        {"operator": {"replicas": "2"}},
+        {"serviceDefaults": {"settings": {"lower-case": "1"}}},
+        {"postgresql": {"port": 70_000}},
+        {"images": {"services": {"digest": "latest"}}},
+        {"networkPolicy": {"clients": [{"pods": {}}]}},
+        {"traces": {"sample": 2}},
+    ],
+    ids=str,
+)
+def test_a_value_that_means_nothing_is_refused(values: Mapping[str, Any]) -> None:
+    done = template(Case("x", values=values))
+    assert done.returncode != 0
+    assert "values don't meet the specifications of the schema" in done.stderr
+
+
+@every_case
+def test_no_resource_is_made_twice(name: str) -> None:
+    made = Counter(
+        (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"]) for found in manifests(name)
+    )
+    assert [key for key, times in made.items() if times > 1] == []
+
+
+@every_case
+def test_every_resource_says_where_it_belongs(name: str) -> None:
+    for found in manifests(name):
+        metadata = found["metadata"]
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "sagaplane"
+        assert ("namespace" in metadata) == (found["kind"] not in CLUSTERED), metadata["name"]
+
+
+@every_case
+def test_every_pod_may_run_where_only_restricted_pods_may(name: str) -> None:
+    for told, pod, _ in pods(name):
+        assert pod["securityContext"]["runAsNonRoot"] is True, told
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, told
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), told
+        for container in containers(pod):
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, told
+            assert security["capabilities"] == {"drop": ["ALL"]}, told
+            assert security["readOnlyRootFilesystem"] is True, told
+        assert {kind for volume in pod.get("volumes", ()) for kind in volume if kind != "name"} <= {
+            "configMap",
+            "emptyDir",
+            "secret",
+        }, told
+
+
+@every_case
+def test_every_pod_has_an_account_of_its_own_component_and_a_token_only_where_it_asks_the_api(name: str) -> None:
+    accounts = {found["metadata"]["name"] for found in of_kind(name, "ServiceAccount")}
+    for told, pod, _ in pods(name):
+        assert pod["serviceAccountName"] in accounts, told
+        assert pod["automountServiceAccountToken"] is (told in WITH_TOKEN), told
+        assert pod["enableServiceLinks"] is False, told
+
+
+@every_case
+def test_every_container_says_what_it_asks_of_a_node(name: str) -> None:
+    for told, pod, _ in pods(name):
+        for container in containers(pod):
+            for said in ("requests", "limits"):
+                assert container["resources"][said].keys() >= {"cpu", "memory", "ephemeral-storage"}, told
+
+
+@every_case
+def test_every_service_finds_the_pods_of_its_component(name: str) -> None:
+    labels = [labels for _, _, labels in pods(name)]
+    for service in of_kind(name, "Service", "PodDisruptionBudget"):
+        selector = service["spec"]["selector"]
+        selector = selector.get("matchLabels", selector)
+        assert any(selector.items() <= its.items() for its in labels), service["metadata"]["name"]
+
+
+@every_case
+def test_every_port_that_a_service_names_is_one_of_a_container(name: str) -> None:
+    named = {
+        port["name"]
+        for _, pod, _ in pods(name)
+        for container in pod["containers"]
+        for port in container.get("ports", ())
+    }
+    for service in of_kind(name, "Service"):
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
+
+
+@every_case
+def test_every_mounted_volume_is_there(name: str) -> None:
+    for told, pod, _ in pods(name):
+        there = {volume["name"] for volume in pod.get("volumes", ())}
+        mounted = {mount["name"] for each in containers(pod) for mount in each.get("volumeMounts", ())}
+        assert mounted - there <= {"data"}, told
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.values.get("operator", {}).get("clusterWide")])
+def test_without_cluster_wide_there_is_no_right_in_the_whole_cluster(case: Case) -> None:
+    assert [*of_kind(case.name, "ClusterRole", "ClusterRoleBinding")] == []
+
+
+def test_the_operator_may_do_what_it_does_and_no_more() -> None:
+    (role,) = [found for found in of_kind("defaults", "Role") if found["metadata"]["name"] == "sagaplane-operator"]
+    rights = {f"{resource}": set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    assert rights == {
+        "ordersagas": {"get", "list", "watch", "create", "patch", "delete"},
+        "sagadefinitions": {"get", "list", "watch"},
+        "ordersagas/status": {"patch"},
+        "sagadefinitions/status": {"patch"},
+        "events": {"create", "patch"},
+    }
+
+
+def test_the_resources_for_strimzi_that_stand_alone_are_those_of_the_chart() -> None:
+    kinds = ("Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser")
+    alone = yaml.safe_load_all((ROOT / "k8s/strimzi/kafka.yaml").read_text())
+    assert [*alone] == [*of_kind("defaults", *kinds)], "run `make chart`"
+
+
+def test_kafka_inside_has_every_topic_with_its_partitions() -> None:
+    topics = {found["spec"]["topicName"]: found["spec"] for found in of_kind("defaults", "KafkaTopic")}
+    assert topics.keys() == {topic.name for topic in ALL_TOPICS}
+    assert {spec["partitions"] for spec in topics.values()} == {12}
+    compacted = {name for name, spec in topics.items() if spec["config"]["cleanup.policy"] == "compact"}
+    assert compacted == {topic.name for topic in ALL_TOPICS if topic.compacted}
+
+
+@pytest.mark.parametrize("user", ALL_ACCESS)
+def test_each_user_may_do_in_kafka_what_its_service_needs_and_no_more(user: str) -> None:
+    (found,) = [one for one in of_kind("defaults", "KafkaUser") if one["metadata"]["name"] == f"sagaplane-{user}"]
+    rules = [*_rules(found["spec"]["authorization"]["acls"])]
+    access = ALL_ACCESS[user]
+    for operation, topics in {"Read": access.reads, "Write": access.writes, "Delete": access.prunes}.items():
+        assert {name for kind, name, its in rules if kind == "topic" and its == operation} == set(topics)
+    assert {name for kind, name, its in rules if kind == "group" and its == "Read"} == set(access.groups)
+    assert {its for _, _, its in rules} <= {"Read", "Write", "Delete", "Describe"}
+
+
+def _rules(acls: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for acl in acls:
+        resource = acl["resource"]
+        name = resource["name"] + ("*" if resource["patternType"] == "prefix" else "")
+        yield from ((resource["type"], name, operation) for operation in acl["operations"])
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_each_service_shows_only_its_own_passwords(service: str) -> None:
+    (spec,) = [pod for told, pod, _ in pods("cluster") if told == f"Deployment sagaplane-{service}"]
+    keys = {
+        variable["valueFrom"]["secretKeyRef"]["key"]
+        for container in containers(spec)
+        for variable in container["env"]
+        if "valueFrom" in variable
+    }
+    assert keys == {f"{service}-username", f"{service}-password", f"{service}-url"}
+
+
+def test_every_pod_of_ours_is_shut_off_and_the_brokers_are_not() -> None:
+    (deny,) = [found for found in of_kind("defaults", "NetworkPolicy") if found["metadata"]["name"] == "sagaplane-deny"]
+    chosen = deny["spec"]["podSelector"]["matchLabels"]
+    assert all(chosen.items() <= labels.items() for _, _, labels in pods("defaults"))
+    of_strimzi = {"app.kubernetes.io/name": "kafka", "app.kubernetes.io/instance": "sagaplane"}
+    assert not chosen.items() <= of_strimzi.items()
+    assert set(deny["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+    assert not {"ingress", "egress"} & deny["spec"].keys()
+
+
+def test_the_manifests_of_the_same_values_are_the_same_but_for_passwords() -> None:
+    done = template(NAMED["cluster"])
+    assert done.stdout == text("cluster")
+
+
+def test_another_release_in_the_same_namespace_shares_nothing_but_the_custom_resource_definitions() -> None:
+    other = template(
+        Case("x", values={"crds": {"enabled": False}, "definitions": {"builtIn": False}}), release="second"
+    )
+    names = {line.removeprefix("  name: ") for line in other.stdout.splitlines() if line.startswith("  name: ")}
+    assert all(name.startswith("second-sagaplane") for name in names)
+    assert NAMESPACE == "sagaplane"
