@@ -29,6 +29,7 @@ def main() -> None:
     """Run the operator until SIGTERM or Ctrl-C; a start that fails ends it with one line and exit code 2."""
     quiet_libraries()
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that it has no signals is as it should be
     try:
         tune()
         uvloop.run(serve(os.environ))

@@ -160,7 +160,7 @@ class Acts:
         found = await self.orders.find(held.known.saga_id)
         now = self.clock.now()
         if found is None:
-            held.know(presence=Presence.ABSENT, looked_at=now, trouble="")
+            held.know(presence=Presence.ABSENT, state=None, looked_at=now, trouble="")
             return
         definition = self.sagas.definition(found.state.definition)
         state = merged(held.known.state, found.state, found.as_of)

@@ -96,9 +96,10 @@ class Engine:
                 held.know(looked_at=None)
                 self.visit(key)
                 continue
-            if state is not held.known.state or held.known.presence is not Presence.PRESENT:
+            presence = Presence.PRESENT if self.sagas.proves(message) else held.known.presence
+            if state is not held.known.state or presence is not held.known.presence:
                 definition = self.sagas.definitions.get(state.definition)
-                held.know(state=state, presence=Presence.PRESENT, definition=definition, trouble="")
+                held.know(state=state, presence=presence, definition=definition, trouble="")
                 self.visit(key)
 
     def begin(self) -> None:
@@ -167,7 +168,7 @@ class Engine:
             await self._step(held)
             held.failures = 0
         except NotThereError:
-            log_lines.debug("OrderSaga %s/%s is gone", *key)
+            self._forget(key)  # the watch does not tell what went while it was away
         except ConflictError:
             self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS))  # the watch brings it as it is now
         except EXPECTED as error:

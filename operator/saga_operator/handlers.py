@@ -4,7 +4,10 @@ kopf brings the watch: reconnects, bookmarks, back-off. It writes nothing, becau
 finalizer, no annotation, no Event is its own.
 """
 
-from collections.abc import Collection
+import asyncio
+import threading
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import kopf
@@ -16,8 +19,10 @@ from saga_operator.resources import GROUP, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PL
 GONE = "DELETED"
 
 
-def registry(engine: Engine, keeper: DefinitionKeeper) -> kopf.OperatorRegistry:
-    """Return the handlers that tell the engine and the keeper what the API server shows."""
+def registry(
+    on_ordersaga: Callable[[kopf.RawEvent], None], on_definition: Callable[[kopf.RawEvent], None]
+) -> kopf.OperatorRegistry:
+    """Return the handlers that pass on what the API server shows."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -27,11 +32,11 @@ def registry(engine: Engine, keeper: DefinitionKeeper) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, ORDER_SAGA_PLURAL, registry=handlers)
     async def ordersaga(event: kopf.RawEvent, **_: object) -> None:
-        engine.seen(event["object"], gone=event["type"] == GONE)
+        on_ordersaga(event)
 
     @kopf.on.event(GROUP, VERSION, SAGA_DEFINITION_PLURAL, registry=handlers)
     async def definition(event: kopf.RawEvent, **_: object) -> None:
-        keeper.seen(event["object"], gone=event["type"] == GONE)
+        on_definition(event)
 
     return handlers
 
@@ -66,13 +71,28 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def watch(handlers: kopf.OperatorRegistry, namespaces: Collection[str], ready: Any) -> None:  # noqa: ANN401
-    """Watch until cancelled; `ready` is set when the watches have begun."""
-    await kopf.operator(
+async def watch(
+    engine: Engine, keeper: DefinitionKeeper, namespaces: Collection[str], ready: threading.Event, stop: threading.Event
+) -> None:
+    """Watch until `stop` is set; `ready` is set when the watches have begun.
+
+    kopf runs in a thread with a loop of its own: it takes the signals of the main thread for itself, and when it ends
+    it cancels every task of its loop that is younger than it, whosever that is.
+    """
+    loop = asyncio.get_running_loop()
+
+    def told(take: Callable[..., None], event: kopf.RawEvent) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(partial(take, event["object"], gone=event["type"] == GONE))
+
+    handlers = registry(partial(told, engine.seen), partial(told, keeper.seen))
+    await asyncio.to_thread(
+        kopf.run,
         registry=handlers,
         settings=settings(),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         ready_flag=ready,
+        stop_flag=stop,
     )

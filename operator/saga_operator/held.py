@@ -41,9 +41,9 @@ class Held:
 
     @property
     def ended_before(self) -> bool:
-        """True when it is written down that it has ended, and nothing more is known of its saga."""
-        phase = self.resource.status.phase
-        return phase is not None and phase.terminal and self.known.state is None
+        """True when it is written down that it has ended, and its saga is not known to have ended."""
+        phase, state = self.resource.status.phase, self.known.state
+        return phase is not None and phase.terminal and (state is None or not state.phase.terminal)
 
     def remembered(self) -> dict[str, Any] | None:
         """Return the status of what had ended before, with the generation that is seen now; None when that is in it."""

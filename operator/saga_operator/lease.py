@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from saga_operator.cluster import Cluster, ConflictError, NotThereError, UnavailableError
+from saga_operator.cluster import Cluster, ClusterError, ConflictError, NotThereError
 
 RETRY_SECONDS = 2.0
 DRAINING_UNTIL = "sagaplane.io/draining-until"
@@ -62,18 +62,22 @@ class Leadership:
     async def run(self, stop: asyncio.Event) -> None:
         """Acquire and renew until told to stop; then give the lease up."""
         while not stop.is_set():
-            begun = self._monotonic()
-            try:
-                if await self._acquire_or_renew():
-                    self._renewed_at = begun
-            except ConflictError:
-                log_lines.debug("somebody else was faster with the lease %s", self._name)
-            except UnavailableError as error:
-                log_lines.warning("the lease %s cannot be renewed: %s", self._name, error)
-            self._tell()
+            await self.step()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
-        await self._release()
+        await self.release()
+
+    async def step(self) -> None:
+        """Try once to acquire or renew. The time counts from before the first request, however long it all takes."""
+        begun = self._monotonic()
+        try:
+            if await self._acquire_or_renew():
+                self._renewed_at = begun
+        except (ConflictError, NotThereError):
+            log_lines.debug("somebody else was faster with the lease %s", self._name)
+        except ClusterError as error:
+            log_lines.warning("the lease %s cannot be renewed: %s", self._name, error)
+        self._tell()
 
     def _tell(self) -> None:
         leads = self.leads
@@ -127,13 +131,13 @@ class Leadership:
             },
         }
 
-    async def _release(self) -> None:
+    async def release(self) -> None:
         """Let somebody else lead at once, if the lease is ours."""
         if self._renewed_at is None:
             return
         self._renewed_at = None
         self._tell()
-        with contextlib.suppress(UnavailableError, ConflictError, NotThereError):
+        with contextlib.suppress(ClusterError):
             lease = await self._cluster.read_lease(self._namespace, self._name)
             if (lease.get("spec") or {}).get("holderIdentity") == self.identity:
                 await self._cluster.replace_lease(self._namespace, self._body(lease, holder=""))

@@ -13,7 +13,9 @@ from saga_operator.resources import API_VERSION, ORDER_SAGA_KIND
 from sagakit.core.facts import Phase
 
 MATERIALIZED = "sagaplane.io/materialized"
-NOT_A_NAME = re.compile(r"[^a-z0-9.-]+")
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+A_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+NOT_A_LABEL = re.compile("[^a-z0-9]+")
 NAME_LENGTH_MAX = 63
 
 Policy = Literal["Never", "OnFailure", "Always"]
@@ -78,8 +80,8 @@ def resource_for(line: Line) -> dict[str, Any]:
 
 def resource_name(saga_id: str) -> str:
     """Return the name of the resource of a saga: the same each time, and another for another saga."""
-    plain = NOT_A_NAME.sub("-", saga_id.lower()).strip("-.")
-    if plain == saga_id and len(plain) + len("saga-") <= NAME_LENGTH_MAX:
-        return f"saga-{plain}"
+    if A_NAME.fullmatch(saga_id) and len(saga_id) + len("saga-") <= NAME_LENGTH_MAX:
+        return f"saga-{saga_id}"
     digest = hashlib.sha256(saga_id.encode()).hexdigest()[:10]
-    return f"saga-{plain[: NAME_LENGTH_MAX - 16].strip('-.')}-{digest}".replace("--", "-")
+    plain = NOT_A_LABEL.sub("-", saga_id.lower())[: NAME_LENGTH_MAX - 16].strip("-")
+    return f"saga-{plain}-{digest}" if plain else f"saga-{digest}"

@@ -7,7 +7,7 @@ or twice, or by two operators at once, leads to the same place, because each mov
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 from saga_operator.resources import FINALIZER, STARTED_AT, DeletionPolicy, OrderSaga
 from sagakit.core.deadlines import due_at, due_now
@@ -155,12 +155,15 @@ def idempotency_key(its: OrderSaga) -> str:
 
 
 def started_at(its: OrderSaga) -> datetime | None:
-    """Return when the resource's order was first about to be placed."""
+    """Return when the resource's order was first about to be placed; a mark that is none counts as its creation."""
     text = its.annotations.get(STARTED_AT)
+    if not text:
+        return None
     try:
-        return datetime.fromisoformat(text) if text else None
+        marked = datetime.fromisoformat(text)
     except ValueError:
         return its.created_at
+    return marked if marked.tzinfo is not None and marked.year < MAXYEAR else its.created_at
 
 
 def deadline_of(its: OrderSaga, known: Known) -> datetime | None:
@@ -203,7 +206,7 @@ def never_begins(its: OrderSaga, known: Known, now: datetime) -> Ending | None:
     """Return how it ended, when its saga never began and never will."""
     if known.refusal is not None:
         return Ending("Conflict" if known.refusal.conflict else "InvalidOrder", known.refusal.sentence, valid=False)
-    if its.spec.saga_ref is not None or known.presence is Presence.PRESENT or known.state is not None:
+    if its.spec.saga_ref is not None or known.presence is Presence.PRESENT:
         return None
     began = started_at(its)
     if began is None:

@@ -23,12 +23,11 @@ from saga_operator.resources import (
     Transition,
     Truth,
 )
-from sagakit.core.decide import cancel_refused
 from sagakit.core.definition import Saga, Step
-from sagakit.core.facts import AbortCode, Phase
+from sagakit.core.facts import AbortCode, Phase, Verb
 from sagakit.core.facts import StepStatus as Standing
 from sagakit.core.messages import Mode
-from sagakit.core.state import SagaState
+from sagakit.core.state import SagaState, pivot_succeeded
 from sagakit.core.waiting import WaitsFor, waiting
 
 TIMED_OUT = frozenset({AbortCode.DEADLINE_PASSED.value, AbortCode.STEP_TIMED_OUT.value})
@@ -183,9 +182,7 @@ def _cancel_refused(its: OrderSaga, known: Known) -> bool:
         return False
     if state.phase is Phase.COMPLETED:
         return True
-    return known.definition is not None and (
-        cancel_refused(known.definition, state) or any(verb.value == "cancel" for verb in known.declined)
-    )
+    return Verb.CANCEL in known.declined or (known.definition is not None and pivot_succeeded(known.definition, state))
 
 
 def _steps(saga: Saga, state: SagaState) -> Iterator[StepStatus]:

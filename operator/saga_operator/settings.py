@@ -66,6 +66,8 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {variable_name(field.type) for field in msgspec.structs.fields(OperatorSettings)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
-            meant = difflib.get_close_matches(name, known, 1)
-            rule = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
+            meant = difflib.get_close_matches(
+                name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], 1
+            )
+            rule = f"did you mean {PREFIX}{meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
             raise SettingsError(f"{name}: there is no such setting; {rule}")

@@ -11,6 +11,7 @@ from typing import NoReturn
 import msgspec
 from msgspec.structs import replace
 
+from sagakit.core.contracts import UnreadableError
 from sagakit.core.decide import observe
 from sagakit.core.definition import Saga
 from sagakit.core.facts import (
@@ -86,14 +87,28 @@ class Sagas:
 
         Raises:
             UnknownDefinitionError: when the saga's definition is not known yet.
+            UnreadableError: when the message says nothing that can be read.
         """
         saga = self.definition(message.definition)
-        state = state or _begun(message)
+        before = state or _begun(message)
         if message.type == saga.started:
-            return state if state.started_at is not None else replace(state, started_at=message.time)
-        for fact in self._facts(saga, state, message):
-            state = evolve(saga, state, fact)
-        return state
+            return before if before.started_at is not None else replace(before, started_at=message.time)
+        try:
+            facts = self._facts(saga, before, message)
+        except msgspec.DecodeError as error:
+            raise UnreadableError(f"{message.type}: {error}") from error
+        after = before
+        for fact in facts:
+            after = replace(evolve(saga, after, fact), version=before.version, controls=_controls(before, message))
+        return before if after == before else after
+
+    def proves(self, message: Message) -> bool:
+        """Tell whether this is said only of a saga that has begun.
+
+        A request to abort may come from us, about an order that was never placed, and a participant bars itself for it.
+        """
+        saga = self.definitions.get(message.definition)
+        return message.type != ABORT and not _fails(saga, message)
 
     def _facts(self, saga: Saga, state: SagaState, message: Message) -> list[AnyFact]:
         """Return what the message adds; an answer that is news brings no conclusions here, for those are heard too.
@@ -120,20 +135,27 @@ def merged(known: SagaState | None, told: SagaState, at: datetime) -> SagaState:
     if known.phase.terminal:
         return known
     steps = {name: _further(known.step(name), told.step(name), at) for name in {**told.steps, **known.steps}}
-    phase = told.phase if steps == told.steps else known.phase if steps == known.steps else _later(known, told)
     return replace(
         told,
         steps=steps,
-        phase=phase,
+        phase=_phase(steps.values()),
         abort=told.abort or known.abort,
         reason=told.reason or known.reason,
         controls=max(known.controls, told.controls),
     )
 
 
-def _later(known: SagaState, told: SagaState) -> Phase:
-    order = (Phase.PENDING, Phase.RUNNING, Phase.COMPENSATING, Phase.NEEDS_INTERVENTION)
-    return max(known.phase, told.phase, key=order.index)
+def _phase(steps: Iterable[StepState]) -> Phase:
+    """Return the phase that the steps of a saga amount to that has not ended."""
+    phase = Phase.PENDING
+    for step in steps:
+        if step.stuck is not None:
+            return Phase.NEEDS_INTERVENTION
+        if step.status.settled or step.status is StepStatus.UNDOING:
+            phase = Phase.COMPENSATING
+        elif step.status is not StepStatus.IDLE and phase is Phase.PENDING:
+            phase = Phase.RUNNING
+    return phase
 
 
 def _further(known: StepState, told: StepState, at: datetime) -> StepState:
@@ -143,6 +165,10 @@ def _further(known: StepState, told: StepState, at: datetime) -> StepState:
     if known.stuck is not None and told.stuck is None and known.stuck_at is not None and known.stuck_at > at:
         return replace(told, stuck=known.stuck, stuck_at=known.stuck_at)
     return told
+
+
+def _fails(saga: Saga | None, message: Message) -> bool:
+    return saga is not None and any(step.failure == message.type for step in saga.steps)
 
 
 def _begun(message: Message) -> SagaState:
@@ -174,10 +200,15 @@ def _control(state: SagaState, message: Message) -> list[AnyFact]:
     told = _told(message)
     if message.type == KILLED:
         return [SagaKilled(at=message.time, actor=told.requested_by, reason=told.reason)]
-    if message.attempt <= state.controls and (message.type == SUSPENDED) == state.suspended:
+    if message.attempt <= state.controls:
         return []
     kind = SagaSuspended if message.type == SUSPENDED else SagaResumed
     return [kind(at=message.time, actor=told.requested_by, reason=told.reason)]
+
+
+def _controls(state: SagaState, message: Message) -> int:
+    """Return the number of the last suspension or resumption heard: what else is counted so is not heard here."""
+    return max(state.controls, message.attempt) if message.type in (SUSPENDED, RESUMED) else state.controls
 
 
 def _told(message: Message) -> _Told:

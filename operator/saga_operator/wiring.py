@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -11,7 +12,7 @@ from saga_operator.cluster import Cluster
 from saga_operator.definitions import AGAIN_SECONDS, DefinitionKeeper
 from saga_operator.engine import Engine
 from saga_operator.following import Follower
-from saga_operator.handlers import registry, watch
+from saga_operator.handlers import watch
 from saga_operator.health import application
 from saga_operator.lease import Leadership
 from saga_operator.materializing import Materializer
@@ -29,6 +30,7 @@ from shop_contracts.order_saga import ORDER_SAGA
 
 LOG_WAIT_SECONDS = 0.2
 MATERIALIZE_SECONDS = 5.0
+UNWATCH_SECONDS_MAX = 8.0
 
 log_lines = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ class Operator:
     materializer: Materializer
     runner: Runner = field(default_factory=Runner)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _watching: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: threading.Event = field(default_factory=threading.Event)
+    _unwatch: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def over(cls, settings: OperatorSettings, cluster: Cluster, log: Log, orders: OrderService, clock: Clock) -> Self:
@@ -128,19 +131,22 @@ class Operator:
         self.runner.start()
 
     async def _run_until_stopped(self) -> None:
-        handlers = registry(self.engine, self.keeper)
-        tasks = [
-            asyncio.create_task(watch(handlers, self.settings.watched, self._watching), name="the watch"),
-            asyncio.create_task(self.engine.run(self.settings.workers), name="the engine"),
-        ]
+        watched = self.settings.watched
+        watching = asyncio.create_task(
+            watch(self.engine, self.keeper, watched, self._watching, self._unwatch), name="the watch"
+        )
+        working = asyncio.create_task(self.engine.run(self.settings.workers), name="the engine")
         electing = asyncio.create_task(self.leadership.run(self.stop), name="the election")
         stopping = asyncio.create_task(self.stop.wait(), name="the stop")
-        done, _ = await asyncio.wait([*tasks, electing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([watching, working, electing, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopping}:
-            log_lines.error("%s ended, so the operator does: %s", task.get_name(), task.exception())
+            log_lines.error(
+                "%s ended, so the operator does: %s", task.get_name(), task.exception() or "without a reason"
+            )
         self.stop.set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._unwatch.set()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
         await self.runner.drain()
         await electing
+        await asyncio.wait([watching], timeout=UNWATCH_SECONDS_MAX)

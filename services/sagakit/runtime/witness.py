@@ -15,7 +15,7 @@ import msgspec
 from sagakit.core.control_contracts import StuckData
 from sagakit.core.definition import Saga, Step
 from sagakit.core.facts import AbortCode
-from sagakit.core.messages import Envelope, Message, Mode, message_id
+from sagakit.core.messages import Message, Mode, message_id
 from sagakit.core.part import ABORT, KILLED, RESUMED, STUCK, SUSPENDED
 from sagakit.core.traces import (
     Place,
@@ -68,6 +68,23 @@ class Kind(enum.Enum):
     UNDONE = enum.auto()
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What is looked at of the envelope of a message: this is read of everything that is published, so it is little."""
+
+    type: str = msgspec.field(name="ce_type")
+    id: str = msgspec.field(name="ce_id")
+    source: str = msgspec.field(name="ce_source")
+    time: datetime = msgspec.field(name="ce_time")
+    saga_id: str = msgspec.field(name="ce_sagaid")
+    correlation_id: str = msgspec.field(name="ce_correlationid")
+    causation_id: str = msgspec.field(name="ce_causationid", default="")
+    mode: str = msgspec.field(name="ce_sagamode", default=Mode.CHOREOGRAPHY.value)
+    definition: str = msgspec.field(name="ce_sagadefinition", default="")
+    attempt: int = msgspec.field(name="ce_attempt", default=0)
+    traceparent: str | None = None
+    took_milliseconds: int = msgspec.field(name="ce_tookmilliseconds", default=0)
+
+
 class Role(NamedTuple):
     """What a type of message is in one definition."""
 
@@ -84,6 +101,7 @@ class Seen(NamedTuple):
     correlation_id: str = ""
 
 
+UNTRACED = Seen(0.0)
 CONTROLS = frozenset({ABORT, STUCK, SUSPENDED, RESUMED, KILLED})
 
 
@@ -191,12 +209,12 @@ class Witness:
     def _from_zero(self, saga: Saga) -> None:
         if saga.initiator.name == self.service:
             for mode in Mode:
-                self._started.at(saga.ref, mode)
+                self._started.at(saga.ref, mode.value)
                 for outcome in ("completed", "compensated", "killed"):
-                    self._finished.at(saga.ref, mode, outcome)
+                    self._finished.at(saga.ref, mode.value, outcome)
             for code in TIMED_OUT:
-                self._timeouts.at(saga.ref, code)
-                self._lateness.at(saga.ref, code)
+                self._timeouts.at(saga.ref, code.value)
+                self._lateness.at(saga.ref, code.value)
         for step in (step for step in saga.steps if step.participant == self.service):
             self._step_stuck.at(saga.ref, step.name)
             self._step_duration.at(saga.ref, step.name, "succeeded")
@@ -209,16 +227,17 @@ class Witness:
         said = _decode(draft.headers)
         if said.source != self.service or said.definition not in self._by_ref:
             return
-        seen = Seen(said.time.timestamp())
-        traced = sampled(said.traceparent)
+        traced = said.traceparent is not None and sampled(said.traceparent)
         if traced:
             place = self._place_of(said)
-            seen = Seen(seen.at, place.trace_id, place.span_id, said.correlation_id)
+            seen = Seen(said.time.timestamp(), place.trace_id, place.span_id, said.correlation_id)
+        else:
+            seen = UNTRACED
         self._count(draft, said, seen)
         if traced and self.spans is not None:
             self._tell(draft, said)
 
-    def _count(self, draft: Draft, said: Envelope, seen: Seen) -> None:
+    def _count(self, draft: Draft, said: Said, seen: Seen) -> None:
         ref, took = said.definition, said.took_milliseconds / 1000
         role = self._roles.get((ref, said.type))
         if role is None:
@@ -238,7 +257,7 @@ class Witness:
                 self._compensations.at(ref, step, "succeeded").add(*seen)
                 self._compensation_duration.at(ref, step).observe(took, *seen)
 
-    def _count_control(self, draft: Draft, said: Envelope, seen: Seen) -> None:
+    def _count_control(self, draft: Draft, said: Said, seen: Seen) -> None:
         ids = {"saga_id": said.saga_id, "correlation_id": said.correlation_id}
         if said.type == STUCK:
             stuck = _decode_stuck(draft.value)
@@ -251,21 +270,21 @@ class Witness:
         elif said.type == ABORT:
             code = _decode_code(draft.value).code
             if code in TIMED_OUT:
-                self._timeouts.at(said.definition, code).add(*seen)
-                self._lateness.at(said.definition, code).observe(said.took_milliseconds / 1000, *seen)
+                self._timeouts.at(said.definition, code.value).add(*seen)
+                self._lateness.at(said.definition, code.value).observe(said.took_milliseconds / 1000, *seen)
             log_lines.info("asked to abort: %s", code, extra=ids)
 
-    def _tell(self, draft: Draft, said: Envelope) -> None:
+    def _tell(self, draft: Draft, said: Said) -> None:
         spans, role = self.spans, self._roles.get((said.definition, said.type))
         if spans is None or not sampled(said.traceparent) or (role is None and said.type not in CONTROLS):
             return
         span = self._told(draft, said, role) if role is not None else self._control(draft, said)
         spans.tell(span)
 
-    def _told(self, draft: Draft, said: Envelope, role: Role) -> Span:
+    def _told(self, draft: Draft, said: Said, role: Role) -> Span:
         step = role.step
         about = self._about(draft.topic, said, "send" if step is None else "process")
-        about[named.DEFINITION], about[named.MODE] = said.definition, said.mode.value
+        about[named.DEFINITION], about[named.MODE] = said.definition, said.mode
         error = ""
         links: tuple[Place, ...] = ()
         if step is not None:
@@ -290,7 +309,7 @@ class Witness:
                 error = "" if role.kind is Kind.SUCCEEDED else outcome
         return self._span(said, name, kind, about, error, links)
 
-    def _control(self, draft: Draft, said: Envelope) -> Span:
+    def _control(self, draft: Draft, said: Said) -> Span:
         about = self._about(draft.topic, said, "send")
         name, error = said.type, ""
         if said.type == STUCK:
@@ -301,7 +320,7 @@ class Witness:
             name, error = named.ABORT_SPAN.name, _decode_code(draft.value).code.value
         return self._span(said, name, SpanKind.PRODUCER, about, error, ())
 
-    def _root(self, said: Envelope, about: dict[str, Value]) -> Span:
+    def _root(self, said: Said, about: dict[str, Value]) -> Span:
         assert said.traceparent is not None, "only what is traced is told"
         at = nanoseconds(said.time)
         return Span(
@@ -317,7 +336,7 @@ class Witness:
 
     def _span(
         self,
-        said: Envelope,
+        said: Said,
         name: str,
         kind: SpanKind,
         about: dict[str, Value],
@@ -340,13 +359,13 @@ class Witness:
             error=error,
         )
 
-    def _place_of(self, said: Envelope) -> Place:
+    def _place_of(self, said: Said) -> Place:
         """Return where the span of this message is."""
         role = self._roles.get((said.definition, said.type))
         begins = role is not None and role.kind is Kind.STARTED
         return _place(said.saga_id, said.traceparent, root_of(said.saga_id) if begins else span_of(said.id))
 
-    def _about(self, topic: str, said: Envelope | Message, operation: str) -> dict[str, Value]:
+    def _about(self, topic: str, said: Said | Message, operation: str) -> dict[str, Value]:
         return {
             named.SYSTEM: self.system,
             named.OPERATION: operation,
@@ -392,7 +411,7 @@ def _roles(saga: Saga) -> dict[str, Role]:
     return roles
 
 
-def _outcome(said: Envelope, role: Role) -> str:
+def _outcome(said: Said, role: Role) -> str:
     if role.kind is Kind.COMPLETED:
         return "completed"
     return "killed" if said.causation_id == message_id(said.saga_id, "", KILLED) else "compensated"
@@ -418,7 +437,7 @@ class _Aborted(msgspec.Struct, frozen=True):
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MICROSECOND = timedelta(microseconds=1)
-_decode = msgspec.json.Decoder(Envelope, strict=False).decode
+_decode = msgspec.json.Decoder(Said, strict=False).decode
 _decode_failed = msgspec.json.Decoder(_Failed).decode
 _decode_stuck = msgspec.json.Decoder(StuckData).decode
 _decode_code = msgspec.json.Decoder(_Aborted).decode

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import msgspec
 import pytest
 from tests.unit.order_service.shop import NOON, HandClock
 from typing_extensions import override
@@ -163,3 +164,53 @@ async def test_a_consumer_that_runs_goes_where_its_offsets_were_moved_to(read: R
         pass
     assert read.consumer.counts["fenced"] == 1
     assert "order-4" in read.handler.handled[3:]
+
+
+class Growing(Fragile):
+    """Listens to more from some moment on."""
+
+    topics = frozenset({TOPIC})
+
+    def grow(self) -> None:
+        self.topics = frozenset({TOPIC, "inventory.events"})
+
+
+async def test_a_topic_that_is_listened_to_later_is_read_from_its_beginning_and_the_others_go_on() -> None:
+    clock, handler = HandClock(), Growing()
+    store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
+    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=SHOP, clock=clock)
+    await log.publish([draft(TOPIC, a_message("a")), draft("inventory.events", a_message("b"))])
+    await consumer.step()
+    handler.grow()
+    await log.publish([draft(TOPIC, a_message("c"))])
+    while await consumer.step():
+        pass
+    assert sorted(handler.handled) == ["a", "b", "c"]
+    assert consumer.ready
+
+
+async def test_what_is_said_under_a_definition_that_is_not_known_yet_is_never_passed_over() -> None:
+    clock, handler, known = HandClock(), Fragile(), {"order/1": None}
+    store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
+    consumer = Consumer(
+        service="x",
+        group="x",
+        handler=handler,
+        store=store,
+        log=log,
+        contracts=SHOP,
+        clock=clock,
+        definitions=known.keys(),
+    )
+    unwanted = [
+        msgspec.structs.replace(a_message(saga_id), type="PaymentFailed", definition=definition)
+        for saga_id, definition in (("a", "order/1"), ("b", "careful/1"), ("c", ""))
+    ]
+    await log.publish([draft(TOPIC, message) for message in unwanted])
+    await consumer.step()
+    assert handler.handled == ["b"]
+    known["careful/1"] = None
+    await log.publish([draft(TOPIC, unwanted[1])])
+    await consumer.step()
+    assert handler.asked == 1
+    assert consumer.counts["dead letters"] == 0
