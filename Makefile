@@ -17,7 +17,7 @@ COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
     SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
 
 .PHONY: help install lint format specs test test-browser test-integration test-charts check demo dev compose-up compose-demo \
-    compose-down kind-up kind-demo kind-down chart bench bench-long bench-real simulate lock clean
+    compose-down kind-up kind-demo kind-down e2e chart bench bench-long bench-real simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-integration: $(INSTALLED) ## Run the tests on real Kafka and PostgreSQL, in
 
 test-charts: $(INSTALLED) ## Judge the chart with helm and whatever else is on PATH, and a cluster if there is one
 	$(BIN)/python -m pytest -n 2 -m charts tests/charts
+
+e2e: $(INSTALLED) ## Run the stories on a real cluster: on the shop that kind-up runs, or that it makes
+	$(BIN)/python -m pytest -m cluster tests/e2e
 
 check: lint test ## What a commit has to pass
 
