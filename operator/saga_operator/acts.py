@@ -1,13 +1,14 @@
 """The moves, made: each speaks to the API server, to the order service or to the log, and what came of it is known."""
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from saga_operator.cluster import Cluster, ClusterError, NotThereError
+from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedError
 from saga_operator.held import Held, Key, Malformed
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import (
@@ -44,6 +45,8 @@ from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
+
+log_lines = logging.getLogger(__name__)
 
 NAME = "operator"
 CONTROLLER = "sagaplane.io/operator"
@@ -101,8 +104,17 @@ class Acts:
     async def write(self, held: Held, body: dict[str, Any], now: datetime) -> None:
         """Write the status as it is given."""
         its = held.resource
-        answer = await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *held.key, its.uid, body)
         held.written, held.written_at = body, now
+        try:
+            answer = await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *held.key, its.uid, body)
+        except RefusedError as error:
+            # Somebody else wrote another end, which stays; the saga and what the object holds do not wait for that.
+            self.counts["statuses refused"] += 1
+            log_lines.warning("the status of OrderSaga %s/%s stays as somebody else wrote it: %s", *held.key, error)
+            return
+        except ClusterError:
+            held.written = None
+            raise
         held.resource, held.shown = _newer(its, answer), answer.get("status") or body
 
     async def tell_malformed(self, key: Key, malformed: Malformed) -> None:
@@ -136,8 +148,8 @@ class Acts:
             metadata["finalizers"] = [*its.finalizers, FINALIZER]
         answer = await self.cluster.patch_ordersaga(*held.key, {"metadata": metadata})
         held.resource = _newer(its, answer)
-        if fresh:
-            held.know(presence=Presence.ABSENT)
+        if fresh and its.spec.idempotency_key is None:
+            held.know(presence=Presence.ABSENT)  # with a key of its own, an earlier resource may have placed it
 
     async def _place(self, held: Held, move: Place) -> None:
         its = held.resource

@@ -1,6 +1,6 @@
 """What the status of a resource says, made from what is known of its saga. Pure; nothing here is read back to decide.
 
-Every phase has one vector of conditions (docs/kubernetes.md has the table); `phase` is a word for people.
+Every phase has one vector of conditions (docs/kubernetes-conditions.md has the table); `phase` is a word for people.
 """
 
 import re

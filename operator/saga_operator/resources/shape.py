@@ -6,6 +6,7 @@ API server refuses: a resource may be older than the schema.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -59,7 +60,13 @@ def check(shape: Shape, place: str) -> None:
 
 def fields(shape: msgspec.Struct) -> Iterator[tuple[str, Any]]:
     """Yield every field by its name in Kubernetes."""
-    return ((its.encode_name, getattr(shape, its.name)) for its in msgspec.structs.fields(shape))
+    return ((encoded, getattr(shape, name)) for encoded, name in _names(type(shape)))
+
+
+@cache
+def _names(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """Return the name of every field in Kubernetes and here; msgspec finds them out anew each time it is asked."""
+    return tuple((its.encode_name, its.name) for its in msgspec.structs.fields(kind))
 
 
 def whole(pattern: str) -> str:

@@ -1,0 +1,468 @@
+"""The engine and its acts over an API server, an order service and a log in memory: what it costs, what it bears."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.operator.memory_api import Fault, refused
+from tests.unit.operator.operators import KEY, NAME, NAMESPACE, Operators, is_held, manifest
+
+from saga_operator.cluster import Body
+from saga_operator.engine import SPACING_SECONDS
+from saga_operator.held import Held
+from saga_operator.orders import OrdersUnavailableError, RefusedOrderError
+from saga_operator.resources import FINALIZER, ORDER_SAGA_PLURAL, STARTED_AT, Status
+from sagakit.core.facts import Phase, StepStatus, Verb
+from sagakit.core.messages import Message, Mode
+from sagakit.core.part import ABORT
+from sagakit.ports import LogUnavailableError
+from sagakit.testing.script import Plays, Script
+
+SAGA_CALLS = ("place", "find", "wish", "publish")
+API_CALLS = (
+    f"patch {ORDER_SAGA_PLURAL}",
+    f"patch {ORDER_SAGA_PLURAL}/status",
+    "create events",
+)
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "429": lambda: refused(429),
+    "409": lambda: refused(409),
+    "500": lambda: refused(500),
+    "timeout": TimeoutError,
+    "disconnected": aiohttp.ServerDisconnectedError,
+}
+
+
+def world_with(script: Script | None = None, **spec: Any) -> Operators:  # noqa: ANN401 - whatever a spec has
+    world = Operators(script=script)
+    world.start()
+    world.api.make(ORDER_SAGA_PLURAL, manifest(**spec))
+    return world
+
+
+def ended(world: Operators) -> Body:
+    """Return the resource once everything has come to rest."""
+    world.settle()
+    assert world.wrongs == []
+    body = world.api.order_saga(*KEY)
+    assert body is not None
+    assert not is_held(body)
+    return body
+
+
+def writes(world: Operators) -> int:
+    return sum(number for call, number in world.api.calls.items() if not call.startswith(("get", "list")))
+
+
+def slowly(world: Operators, seconds: float = 0.4) -> None:
+    """Let the participants answer one after the other, with time between, and the operator listen."""
+    for _ in range(80):
+        while world.see(world.everyone[0]) or world.listen(world.everyone[0]) or world.work(world.everyone[0]):
+            pass
+        if not world.shop.deliver():
+            world.shop.find_out(Plays.SUCCEEDS_SLOWLY)
+        world.pass_time(seconds)
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+def test_a_saga_that_succeeds_costs_at_most_six_writes(hurry: bool) -> None:
+    world = world_with()
+    if not hurry:
+        slowly(world, 0.05)
+    assert ended(world)["status"]["phase"] == "Completed"
+    assert writes(world) <= 6, world.api.calls
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+@pytest.mark.parametrize("refuses", ["payment", "inventory", "shipping"])
+def test_a_saga_that_is_compensated_costs_at_most_eight_writes(hurry: bool, refuses: str) -> None:
+    world = world_with(Script({refuses: Plays.REFUSES}))
+    if not hurry:
+        slowly(world, 0.05)
+    assert ended(world)["status"]["phase"] == "Compensated"
+    assert writes(world) <= 8, world.api.calls
+
+
+def test_a_saga_that_times_out_costs_at_most_eight_writes() -> None:
+    world = world_with(Script({"inventory": Plays.IS_AWAY, "shipping": Plays.SUCCEEDS_LATE}), timeoutSeconds=5)
+    assert ended(world)["status"]["phase"] in ("Completed", "Compensated")
+    assert writes(world) <= 8, world.api.calls
+
+
+def test_two_writes_of_a_status_are_a_second_apart_however_fast_a_saga_goes() -> None:
+    world = world_with(Script({"shipping": Plays.REFUSES}))
+    statuses: list[tuple[Any, Any]] = []
+
+    def note(_: str, plural: str, body: Body) -> None:
+        if plural == ORDER_SAGA_PLURAL and (not statuses or statuses[-1][0] != body.get("status")):
+            statuses.append((body.get("status"), world.clock.now()))
+
+    world.api.watchers.append(note)
+    slowly(world, 0.1)
+    ended(world)
+    times = [at for status, at in statuses if status is not None]
+    assert len(times) > 1
+    assert all(later - at >= timedelta(seconds=SPACING_SECONDS) for at, later in pairwise(times))
+
+
+def test_a_saga_at_rest_costs_no_write_however_often_it_is_looked_at() -> None:
+    world = world_with(suspend=True)
+    world.settle(60)
+    before = writes(world)
+    world.everyone[0].engine.begin()
+    world.settle(600)
+    assert writes(world) == before
+
+
+def test_a_saga_that_has_ended_costs_no_write_when_another_operator_begins_to_lead() -> None:
+    world = world_with()
+    ended(world)
+    before, status = writes(world), world.api.order_saga(*KEY)
+    world.kill(world.everyone[0])
+    world.start()
+    world.settle()
+    assert writes(world) == before
+    assert world.api.order_saga(*KEY) == status
+
+
+@pytest.mark.parametrize("situation", ["refused", "late", "cancelled"])
+def test_a_saga_that_never_began_stays_as_it_ended(situation: str) -> None:
+    world = world_with(suspend=situation == "cancelled", timeoutSeconds=5)
+    if situation == "refused":
+        world.shop.refusal = RefusedOrderError("there is no product prod-1", "/items", conflict=False)
+    if situation == "late":
+        world.everyone[0].engine.acts.orders.fate = (  # type: ignore[attr-defined]
+            lambda call: Fault(OrdersUnavailableError("nobody answers", undone=True)) if call == "place" else None
+        )
+    if situation == "cancelled":
+        world.settle(10)
+        world.api.edit(*KEY, cancel=True)
+    status = ended(world)["status"]
+    reason = {"refused": "InvalidOrder", "late": "DEADLINE_PASSED", "cancelled": "CANCELLED"}[situation]
+    assert (status["phase"], status["reason"]) == ("Compensated", reason)
+    before = writes(world)
+    world.kill(world.everyone[0])
+    world.start()
+    world.settle()
+    assert world.api.objects[ORDER_SAGA_PLURAL, *KEY]["status"] == status
+    assert writes(world) == before
+    world.api.edit(*KEY, retryToken="again")
+    changed = ended(world)["status"]
+    assert changed["observedGeneration"] == world.api.objects[ORDER_SAGA_PLURAL, *KEY]["metadata"]["generation"]
+    assert {k: v for k, v in changed.items() if k not in ("observedGeneration", "conditions")} == {
+        k: v for k, v in status.items() if k not in ("observedGeneration", "conditions")
+    }
+
+
+def test_an_order_that_was_never_placed_ends_though_the_operator_hears_its_own_request_to_abort() -> None:
+    """The order service was away until after the deadline: whether the order is placed was not known."""
+    world = world_with(timeoutSeconds=5)
+    desk: Any = world.everyone[0].engine.acts.orders
+    desk.fate = lambda _: Fault(OrdersUnavailableError("nobody answers"))
+    slowly(world)
+    assert world.shop.aborts(next(iter(world.shop.stories)))
+    desk.fate = lambda _: None
+    status = ended(world)["status"]
+    assert (status["phase"], status["reason"]) == ("Compensated", "DEADLINE_PASSED")
+
+
+@pytest.mark.parametrize("call", API_CALLS)
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("happened", [False, True])
+@pytest.mark.parametrize("plays", [Plays.SUCCEEDS, Plays.REFUSES])
+def test_an_api_server_that_fails_at_a_call_delays_a_saga_and_changes_nothing_else(
+    call: str, error: str, happened: bool, plays: Plays
+) -> None:
+    world = world_with(Script({"inventory": plays}))
+    failures = {"left": 3}
+
+    def fate(each: str) -> Fault | None:
+        if each != call or not failures["left"]:
+            return None
+        failures["left"] -= 1
+        return Fault(ERRORS[error](), happened)
+
+    world.api.fate = fate
+    status = ended(world)["status"]
+    assert failures["left"] < 3, f"{call} was never made"
+    assert status["phase"] == ("Completed" if plays is Plays.SUCCEEDS else "Compensated")
+    assert len(world.shop.orders) == 1
+    assert world.everyone[0].engine.counts["bugs"] == 0
+
+
+@pytest.mark.parametrize("call", ["place", "find", "publish"])
+@pytest.mark.parametrize("happened", [False, True])
+def test_an_order_service_or_a_log_that_fails_at_a_call_delays_a_saga_and_changes_nothing_else(
+    call: str, happened: bool
+) -> None:
+    world = world_with(Script({"inventory": Plays.IS_AWAY}), timeoutSeconds=10)
+    acts: Any = world.everyone[0].engine.acts
+    failures = {"left": 3}
+
+    def fate(each: str) -> Fault | None:
+        if each != call or not failures["left"]:
+            return None
+        failures["left"] -= 1
+        if call == "publish":
+            return Fault(LogUnavailableError("no broker answers"), happened)
+        return Fault(OrdersUnavailableError("nobody answers", undone=not happened), happened)
+
+    acts.orders.fate = acts.log.fate = fate
+    if call == "find":
+        world.kill(world.everyone[0])
+        world.start().engine.acts.orders.fate = fate  # type: ignore[attr-defined]
+        world.pass_time(0)
+    status = ended(world)["status"]
+    assert status["phase"] == "Compensated"
+    assert len(world.shop.orders) == 1
+    (story,) = world.shop.stories.values()
+    assert story.tracker.state.step("payment").status in (StepStatus.COMPENSATED, StepStatus.BARRED)
+    assert len({message.id for message in world.shop.said if message.type == ABORT}) == 1
+
+
+async def nothing_to_tell(held: Held) -> bool:
+    del held
+    return True
+
+
+def test_a_thousand_deadlines_are_kept_in_their_order_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Operators(script=Script({"payment": Plays.IS_AWAY}))
+    operator = world.start()
+    monkeypatch.setattr(operator.engine, "_report", nothing_to_tell)  # a thousand statuses are not the question
+    for number in range(1000):
+        world.api.make(ORDER_SAGA_PLURAL, manifest(f"order-{number}", timeoutSeconds=5 + number * 7919 % 20))
+        while world.see(operator) or world.work(operator):
+            pass
+        world.pass_time(0.003)
+    deadlines = {story.voice.saga_id: story.voice.deadline for story in world.shop.stories.values()}
+    spoken: list[tuple[str, timedelta]] = []
+
+    def note(_: str, message: Message) -> None:
+        if message.type == ABORT:
+            spoken.append((message.saga_id, world.clock.now() - deadlines[message.saga_id]))
+
+    world.shop.listeners[:] = [note]
+    end = max(deadlines.values()) + timedelta(seconds=1)
+    while world.clock.now() < end:
+        world.pass_time(max(operator.engine.call_due(), 0.001))
+        while world.work(operator):
+            pass
+    assert [saga_id for saga_id, _ in spoken] == sorted(deadlines, key=lambda saga_id: deadlines[saga_id])
+    assert all(timedelta(0) <= late <= timedelta(milliseconds=2) for _, late in spoken)
+
+
+MALFORMED: list[Any] = [
+    None, [], "", 7, {}, {"spec": None}, {"spec": []}, {"spec": {}}, {"spec": "x"},
+    {"spec": {"order": None}}, {"spec": {"order": {}}}, {"spec": {"order": []}}, {"spec": {"order": "x"}},
+    {"spec": {"order": {"userId": ""}}}, {"spec": {"order": {"userId": "u", "items": []}}},
+    {"spec": {"order": {"userId": "u", "items": [{}]}}}, {"spec": {"order": {"userId": "u", "items": "x"}}},
+    {"spec": {"order": {"userId": 5, "items": [{"productId": "p", "quantity": 1, "price": "1"}]}}},
+    *({"spec": {"order": {"userId": "u", "items": [{"productId": "p", "quantity": quantity, "price": price}]}}}
+      for quantity, price in ((0, "1"), (-1, "1"), ("1", "1"), (1.5, "1"), (10**9, "1"), (None, "1"), (True, "1"),
+                              (1, ""), (1, "-1"), (1, "x"), (1, "1.234"), (1, 1), (1, None), (1, "1e3"), (1, "NaN"))),
+    {"spec": {"sagaRef": {}}}, {"spec": {"sagaRef": {"sagaId": ""}}}, {"spec": {"sagaRef": {"sagaId": "a b"}}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "order": {}}}, {"spec": {"sagaRef": {"sagaId": "x"}, "mode": "Both"}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "timeoutSeconds": 0}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "timeoutSeconds": "30"}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "timeoutSeconds": 10**12}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "suspend": "yes"}}, {"spec": {"sagaRef": {"sagaId": "x"}, "cancel": 1}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "cancelReason": "why"}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "deletionPolicy": "Keep"}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "retryPolicy": {"limit": -1}}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "retryPolicy": []}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "ttlSecondsAfterFinished": -1}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "definitionRef": {"name": "order", "version": 1}}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "idempotencyKey": "k"}},
+    {"spec": {"sagaRef": {"sagaId": "x"}, "correlationId": "c"}},
+    {"spec": {"sagaRef": {"sagaId": "x" * 51}}},
+]  # fmt: skip
+STATUS_FIELDS = [field.encode_name for field in msgspec.structs.fields(Status)]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+FLAT = LEAVES | st.lists(LEAVES, max_size=3) | st.dictionaries(st.text(max_size=8), LEAVES, max_size=3)
+PLAIN = FLAT | st.lists(FLAT, max_size=3) | st.dictionaries(st.text(max_size=8), FLAT, max_size=3)
+
+
+def test_there_are_at_least_fifty_malformed_bodies() -> None:
+    assert len(MALFORMED) >= 50
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_resource_stops_nobody_and_is_told_why_it_means_nothing(body: Any) -> None:  # noqa: ANN401
+    world = world_with()
+    metadata = {"namespace": NAMESPACE, "name": "bad"}
+    made = {**(body if isinstance(body, dict) else {"spec": body}), "metadata": metadata}
+    world.api.make(ORDER_SAGA_PLURAL, made)
+    assert ended(world)["status"]["phase"] == "Completed", "the other order goes on"
+    bad = world.api.order_saga(NAMESPACE, "bad")
+    assert bad is not None
+    assert bad["status"]["phase"] == "Compensated"
+    assert next(c for c in bad["status"]["conditions"] if c["type"] == "Validated")["status"] == "False"
+    assert bad["status"]["message"]
+    assert world.everyone[0].engine.counts["bugs"] == 0
+    world.api.remove(NAMESPACE, "bad")
+    world.settle(10)
+    assert world.api.order_saga(NAMESPACE, "bad") is None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(body=st.dictionaries(st.sampled_from(("spec", "status", "kind")), PLAIN, max_size=3), gone=st.booleans())
+def test_whatever_the_watch_brings_stops_nobody(body: dict[str, Any], gone: bool) -> None:
+    body["metadata"] = {"namespace": NAMESPACE, "name": "ghost", "uid": "uid-ghost"}
+    world = world_with()
+    operator = world.everyone[0]
+    operator.engine.seen(body, gone=gone)
+    assert ended(world)["status"]["phase"] == "Completed"
+    assert operator.engine.counts["bugs"] == 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    status=st.dictionaries(st.sampled_from(STATUS_FIELDS), PLAIN, max_size=6),
+    annotations=PLAIN,
+    field=st.sampled_from(("status", STARTED_AT)),
+)
+def test_a_status_or_a_mark_that_somebody_else_wrote_stops_nobody(status: Any, annotations: Any, field: str) -> None:  # noqa: ANN401
+    world = Operators()
+    world.start()
+    body = manifest()
+    if field == "status":
+        body["status"] = status
+    else:
+        body["metadata"]["annotations"] = {STARTED_AT: str(annotations)}
+    world.api.make(ORDER_SAGA_PLURAL, body)
+    assert ended(world)["status"]["phase"] in ("Completed", "Compensated")
+    assert world.everyone[0].engine.counts["bugs"] == 0
+
+
+def test_a_saga_is_let_go_at_its_end_also_where_somebody_else_wrote_another_end() -> None:
+    world = world_with()
+    slowly(world, 0.05)
+    ended(world)
+    world.api.make(ORDER_SAGA_PLURAL, manifest(name="other"))
+    operator = world.everyone[0]
+    while not is_held(world.api.order_saga(NAMESPACE, "other") or {"metadata": {}}):
+        assert world.see(operator) or world.work(operator)
+    world.api.objects[ORDER_SAGA_PLURAL, NAMESPACE, "other"]["status"] = {
+        "phase": "Killed",
+        "completionTime": "2026-01-01T00:00:00Z",
+    }
+    world.settle()
+    other = world.api.order_saga(NAMESPACE, "other")
+    assert other is not None
+    assert other["status"]["phase"] == "Killed"
+    assert not is_held(other)
+
+
+def test_a_malformed_resource_for_which_something_was_begun_is_not_let_go() -> None:
+    world = Operators()
+    world.start()
+    marks = {"finalizers": [FINALIZER], "annotations": {STARTED_AT: "2026-01-01T12:00:00+00:00"}}
+    body = {"metadata": {"namespace": NAMESPACE, "name": NAME, **marks}, "spec": {}}
+    world.api.make(ORDER_SAGA_PLURAL, body)
+    world.api.remove(NAMESPACE, NAME)
+    world.settle(60)
+    assert is_held(world.api.order_saga(*KEY))
+
+
+def test_a_resource_made_again_under_its_name_is_another_saga_and_with_its_key_the_same() -> None:
+    for key, sagas in ((None, 2), ("key-1", 1)):
+        spec: dict[str, Any] = {"idempotencyKey": key} if key else {}
+        world = world_with(**spec)
+        ended(world)
+        world.api.remove(*KEY)
+        world.api.make(ORDER_SAGA_PLURAL, manifest(**spec))
+        assert ended(world)["status"]["phase"] == "Completed"
+        begun = [story for story in world.shop.stories.values() if story.state is not None]
+        assert len(begun) == sagas
+
+
+def test_an_order_that_is_late_by_the_clock_of_the_order_service_ends_as_late_and_not_as_invalid() -> None:
+    world = world_with(timeoutSeconds=5)
+    world.shop.refusal = RefusedOrderError("the deadline has passed", "/deadline", conflict=False)
+    status = ended(world)["status"]
+    assert (status["phase"], status["reason"]) == ("Compensated", "DEADLINE_PASSED")
+    assert "the deadline has passed" in status["message"]
+
+
+def test_a_saga_that_is_stuck_is_retried_by_its_token_and_by_its_policy() -> None:
+    for spec in ({}, {"retryPolicy": {"limit": 1, "backoffSeconds": 5}}):
+        world = world_with(Script({"payment": Plays.GIVES_UP}), timeoutSeconds=3600, **spec)
+        world.settle(60)
+        if not spec:
+            body = world.api.order_saga(*KEY)
+            assert body is not None
+            assert body["status"]["phase"] == Phase.NEEDS_INTERVENTION
+            world.api.edit(*KEY, retryToken="once")
+        status = ended(world)["status"]
+        assert status["phase"] == "Completed"
+        assert status.get("observedRetryToken") == (None if spec else "once")
+        assert status["retries"] == bool(spec)
+
+
+def test_an_event_tells_each_transition_once_also_when_it_is_told_again() -> None:
+    world = world_with(Script({"shipping": Plays.REFUSES}))
+    slowly(world)
+    ended(world)
+    events = [body for place, body in world.api.objects.items() if place[0] == "events"]
+    reasons = [body["reason"] for body in events]
+    assert len(reasons) == len(set(reasons))
+    assert "Compensated" in reasons
+    assert all(body["note"] and body["regarding"]["name"] == NAME for body in events)
+
+
+def test_an_operator_that_does_not_lead_does_nothing() -> None:
+    world = world_with()
+    world.elect(world.everyone[0], leads=False)
+    world.settle(60)
+    assert writes(world) == 0
+    world.elect(world.everyone[0], leads=True)
+    assert ended(world)["status"]["phase"] == "Completed"
+
+
+def test_an_adopted_saga_is_shown_and_never_placed() -> None:
+    world = Operators()
+    world.start()
+    world.api.make(ORDER_SAGA_PLURAL, manifest(sagaRef={"sagaId": "bulk-1"}))
+    world.settle(20)
+    body = world.api.order_saga(*KEY)
+    assert body is not None
+    assert body["status"]["reason"] == "SagaNotFound"
+    world.shop.begin("bulk-1", Mode.CHOREOGRAPHY, world.clock.now() + timedelta(seconds=30))
+    status = ended(world)["status"]
+    assert (status["phase"], status["sagaId"]) == ("Completed", "bulk-1")
+    assert world.shop.orders == {}
+
+
+def test_a_saga_that_a_person_cancels_elsewhere_is_shown_as_it_went() -> None:
+    world = world_with(Script({"payment": Plays.IS_AWAY}))
+    for _ in range(12):
+        world.step()
+    for saga_id in world.shop.stories:
+        world.shop.person(saga_id, Verb.CANCEL)
+    assert ended(world)["status"]["phase"] in ("Compensated", "Completed")
+
+
+async def test_the_loops_do_the_same_by_themselves() -> None:
+    world = world_with()
+    operator = world.everyone[0]
+    running = asyncio.create_task(operator.engine.run(4))
+    for _ in range(2000):
+        await asyncio.sleep(0)
+        world.see(operator)
+        world.listen(operator)
+        world.shop.deliver()
+        world.clock.time += timedelta(milliseconds=5)
+        operator.engine.call_due()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    body = world.api.order_saga(*KEY)
+    assert body is not None
+    assert body["status"]["phase"] == "Completed"
+    assert not is_held(body)
