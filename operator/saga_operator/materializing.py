@@ -1,14 +1,15 @@
 """Sagas that came in bulk and need a person become resources: to be seen and steered, never to be placed again."""
 
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from saga_operator.cluster import Cluster, ConflictError, RefusedError
+from saga_operator.cluster import Cluster, ClusterError, ConflictError, RefusedError
 from saga_operator.engine import Engine
-from saga_operator.orders import Line, OrderService
+from saga_operator.orders import Line, OrderService, OrdersUnavailableError
 from saga_operator.resources import API_VERSION, ORDER_SAGA_KIND
 from sagakit.core.facts import Phase
 
@@ -17,6 +18,8 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 A_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 NOT_A_LABEL = re.compile("[^a-z0-9]+")
 NAME_LENGTH_MAX = 63
+
+log_lines = logging.getLogger(__name__)
 
 Policy = Literal["Never", "OnFailure", "Always"]
 
@@ -49,10 +52,15 @@ class Materializer:
         if room <= 0:
             return False
         phase = Phase.NEEDS_INTERVENTION if self._policy == "OnFailure" else None
-        for line in await self._orders.latest(phase, self._most):
-            if room > 0 and not line.phase.terminal and not self._engine.follows(line.saga_id):
-                await self._make(line)
-                room -= 1
+        try:
+            for line in await self._orders.latest(phase, self._most):
+                if room > 0 and not line.phase.terminal and not self._engine.follows(line.saga_id):
+                    await self._make(line)
+                    room -= 1
+        except (OrdersUnavailableError, ClusterError) as error:
+            # No trouble of the operator's own: deadlines and deletions do not wait for this.
+            self.counts["put off"] += 1
+            log_lines.warning("resources for sagas of the bulk have to wait: %s", error)
         return False
 
     async def _make(self, line: Line) -> None:

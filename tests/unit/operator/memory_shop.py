@@ -228,6 +228,9 @@ class Desk(OrderService):
 
     @override
     async def latest(self, phase: Phase | None, limit: int) -> list[Line]:
+        fault = self.fate("latest")
+        if fault is not None:
+            raise fault.error
         states = [story.state for story in self._shop.stories.values() if story.state is not None]
         lines = [Line(saga_id=s.saga_id, phase=s.phase, suspended=s.suspended) for s in states]
         return [line for line in lines if phase in (None, line.phase)][:limit]

@@ -11,9 +11,8 @@ from tests.unit.operator.memory_shop import Desk
 from tests.unit.operator.operators import Operators, at_once
 from tests.unit.operator.values import T0
 
-from saga_operator.cluster import ClusterError
 from saga_operator.materializing import MATERIALIZED, Materializer, Policy, resource_for, resource_name
-from saga_operator.orders import Line
+from saga_operator.orders import Line, OrdersUnavailableError
 from saga_operator.resources import ORDER_SAGA_PLURAL, MalformedError, parse
 from sagakit.core.facts import Phase
 from sagakit.core.messages import Mode, name_based_id
@@ -125,12 +124,17 @@ def test_nothing_is_made_where_nobody_wants_it_or_somebody_else_leads() -> None:
     assert made(world) == []
 
 
-def test_an_api_server_that_fails_delays_it() -> None:
+@pytest.mark.parametrize("fails", ["the API server", "the order service"])
+def test_who_cannot_be_reached_delays_it_and_is_no_trouble_of_the_operator(fails: str) -> None:
     world = bulk(1)
     loop = materializer(world, "Always")
-    world.api.fate = lambda _: Fault(refused(503))
-    with pytest.raises(ClusterError):
-        at_once(loop.step())
+    if fails == "the API server":
+        world.api.fate = lambda _: Fault(refused(503))
+    else:
+        loop._orders = Desk(world.shop, lambda _: Fault(OrdersUnavailableError("is away")))
+    at_once(loop.step())
+    assert (made(world), loop.counts["put off"]) == ([], 1)
     world.api.fate = lambda _: None
+    loop._orders = Desk(world.shop)
     at_once(loop.step())
     assert made(world) == ["saga-bulk-0"]
