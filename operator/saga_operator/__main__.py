@@ -15,7 +15,7 @@ from saga_operator.pace import Pace
 from saga_operator.settings import PREFIX, OperatorSettings, refuse_unknown
 from saga_operator.wiring import Operator
 from sagakit.hosting import CannotStartError, opened
-from sagakit.hosting.process import TOLD, cannot_start, quiet_libraries, tune
+from sagakit.hosting.process import TOLD, cannot_start, log_as, tune
 from sagakit.runtime.settings import read, shown
 from sagakit.runtime.topics import SAGAS_DEFINITIONS
 
@@ -27,10 +27,10 @@ log_lines = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the operator until SIGTERM or Ctrl-C; a start that fails ends it with one line and exit code 2."""
-    quiet_libraries()
-    logging.getLogger("kopf").setLevel(logging.WARNING)
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that it has no signals is as it should be
     try:
+        log_as("operator", os.environ)
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it has no signals, as it should be
         tune()
         uvloop.run(serve(os.environ))
     except CannotStartError as error:
@@ -64,7 +64,7 @@ async def _serve(settings: OperatorSettings, cluster: Cluster, environment: Mapp
         OrderService(settings.order_url, settings.request_seconds) as orders,
     ):
         log_lines.info("%s", shown(adapters.settings))
-        operator = Operator.over(settings, cluster, adapters.log, orders, adapters.clock)
+        operator = Operator.over(settings, cluster, adapters.log, orders, adapters.clock, adapters.spans)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, operator.stop.set)
         await operator.run()

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,9 +39,11 @@ from sagakit.core.contracts import encode_data
 from sagakit.core.facts import Phase, Verb
 from sagakit.core.messages import Message, message_id
 from sagakit.core.part import ABORT
+from sagakit.core.traces import took
 from sagakit.ports import Clock, Log
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
+from sagakit.runtime.witness import Witness
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
 
@@ -67,9 +68,13 @@ class Acts:
     clock: Clock
     identity: str
     counts: Counter[str] = field(default_factory=Counter)
-    late: Callable[[float], None] = lambda _: None
-    """Told how many seconds after its deadline each AbortSaga was published."""
+    witness: Witness = field(init=False)
+    """Sees what is published: metrics and spans come from that."""
     _malformed_told: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """See what is published of the sagas that are known here."""
+        self.witness = Witness(NAME, self.sagas.definitions.values)
 
     async def make(self, held: Held, move: Move) -> None:
         """Make the move.
@@ -197,9 +202,9 @@ class Acts:
 
     async def _speak(self, held: Held, move: SpeakAbort) -> None:
         """Publish the one AbortSaga of this saga; its id is the same whoever publishes it, so several are one."""
-        now = self.clock.now()
-        await self.log.publish([draft(SAGAS_EVENTS, _abort(held, move, now))])
-        self.late((self.clock.now() - move.due).total_seconds())
+        drafts = [draft(SAGAS_EVENTS, _abort(held, move, self.clock.now()))]
+        await self.log.publish(drafts)
+        self.witness.published(drafts)
         self.counts["aborts"] += 1
         held.know(spoken=True)
 
@@ -292,6 +297,7 @@ def _abort(held: Held, move: SpeakAbort, now: datetime) -> Message:
         mode=state.mode if state else its.spec.mode.mode,
         definition=state.definition if state else ref.ref if ref else ORDER_SAGA.ref,
         data_version=SHOP.version_of(ABORT),
+        took_milliseconds=took(move.due, now),
         deadline=deadline_of(its, known),
         traceparent=state.traceparent if state else None,
         data=encode_data(told),

@@ -6,6 +6,7 @@ One resource is worked on by one worker at a time. Nothing here decides what to 
 import asyncio
 import heapq
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,11 @@ from saga_operator.report import report
 from saga_operator.resources import MalformedError, OrderSaga, parse
 from saga_operator.tracker import Sagas, UnknownDefinitionError
 from sagakit.core.messages import Message
+from sagakit.core.traces import sampled, trace_of
 from sagakit.ports import Clock, LogUnavailableError
+from sagakit.runtime.catalogue import RECONCILE_DURATION
+from sagakit.runtime.metrics import Distributions
+from sagakit.runtime.telling import Ids, about
 
 MOVES_MAX = 16
 """How many moves one visit makes at most; a plan has fewer, and this ends a plan that would go in circles."""
@@ -53,6 +58,7 @@ class Engine:
     held: dict[Key, Held] = field(default_factory=dict)
     malformed: dict[Key, Malformed] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    durations: Distributions = field(default_factory=lambda: Distributions(RECONCILE_DURATION))
     _by_saga: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _queue: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
     _queued: set[Key] = field(default_factory=set)
@@ -144,6 +150,7 @@ class Engine:
                 self._wake(key, self.clock.now() + timedelta(seconds=0.05))
                 continue
             self._busy.add(key)
+            began = time.monotonic()
             try:
                 await self.look_at(key)
             except Exception:
@@ -152,6 +159,7 @@ class Engine:
                 self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS_MAX))
             finally:
                 self._busy.discard(key)
+                self.durations.at().observe(time.monotonic() - began, self.clock.now().timestamp())
 
     async def look_at(self, key: Key) -> None:
         """Do for this resource what is to be done now, and have it come again when something fails."""
@@ -165,8 +173,10 @@ class Engine:
         if held is None:
             return
         try:
-            await self._step(held)
+            with about(_ids(held)):
+                await self._step(held)
             held.failures = 0
+            self.counts["ok"] += 1
         except NotThereError:
             self._forget(key)  # the watch does not tell what went while it was away
         except ConflictError:
@@ -298,3 +308,12 @@ def _unknown(resource: OrderSaga) -> Known:
     """Return what is known before anybody was asked: the saga's id, and how often we asked a retry."""
     seen = resource.status
     return Known(saga_id_of(resource), retries=seen.retries, retry_token=seen.observed_retry_token)
+
+
+def _ids(held: Held) -> Ids:
+    """Return what every log line about this resource says of its saga."""
+    saga_id, state = held.known.saga_id, held.known.state
+    if state is None:
+        return Ids(saga_id, held.resource.spec.correlation_id or saga_id)
+    trace = trace_of(saga_id, state.traceparent) if sampled(state.traceparent) else ""
+    return Ids(saga_id, state.correlation_id or saga_id, trace)

@@ -1,49 +1,60 @@
-"""What the operator counts, by the names of the catalogue."""
+"""What the operator tells when somebody scrapes it, by the names of the catalogue."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from saga_operator.engine import Engine
 from saga_operator.following import Follower
 from saga_operator.lease import Leadership
 from saga_operator.materializing import Materializer
-from sagakit.runtime.metrics import Named
-
-LEADS = Named("saga_operator_leader", "gauge", "operators", "1 while this operator leads.")
-HELD = Named("saga_operator_resources", "gauge", "resources", "OrderSagas that are watched, by phase.", ("phase",))
-MALFORMED = Named("saga_operator_malformed", "gauge", "resources", "OrderSagas that mean nothing.")
-QUEUE = Named("saga_operator_queue_depth", "gauge", "resources", "OrderSagas that wait to be looked at.")
-WRITES = Named(
-    "saga_operator_api_writes_total", "counter", "requests", "Writes to the API server.", ("verb", "resource")
+from sagakit.runtime.catalogue import (
+    ABORTS,
+    API_FAILURES,
+    API_WRITES,
+    BUILD_INFO,
+    HEARD,
+    LATENESS,
+    LEADS,
+    MALFORMED,
+    MATERIALIZED,
+    QUEUE_DEPTH,
+    RECONCILES,
+    RESOURCES,
 )
-REFUSED = Named("saga_operator_api_failures_total", "counter", "requests", "What the API server did not do.", ("why",))
-ABORTS = Named("saga_operator_aborts_total", "counter", "sagas", "Sagas that the operator asked to abort.")
-FAILURES = Named("saga_operator_failures_total", "counter", "moves", "Moves that have to be made again.", ("why",))
-HEARD = Named("saga_operator_messages_total", "counter", "messages", "Messages heard of the sagas watched.")
-MADE = Named("saga_operator_materialized_total", "counter", "resources", "Resources made for sagas of the bulk.")
+from sagakit.runtime.metrics import Sample
+from sagakit.runtime.observation import program_version
 
-Sample = tuple[Named, tuple[str, ...], float]
+PENDING = "Pending"
 
 
 def samples(engine: Engine, leadership: Leadership, follower: Follower, materializer: Materializer) -> Iterable[Sample]:
     """Yield what is to be read now."""
-    acts = engine.acts
+    yield BUILD_INFO, (program_version(), "operator"), 1
     yield LEADS, (), float(leadership.leads)
-    phases: dict[str, int] = {}
-    for held in list(engine.held.values()):
+    for phase, number in _phases(engine).items():
+        yield RESOURCES, (phase,), number
+    yield MALFORMED, (), len(engine.malformed)
+    yield QUEUE_DEPTH, (), engine.depth
+    for result in ("ok", "failures", "bugs"):
+        yield RECONCILES, (result,), engine.counts[result]
+    yield from engine.durations.samples()
+    cluster = engine.acts.cluster
+    for (verb, what), number in cluster.writes.items():
+        yield API_WRITES, (verb, what), number
+    for why, number in cluster.failures.items():
+        yield API_FAILURES, (why,), number
+    yield HEARD, (), follower.counts["messages"]
+    yield MATERIALIZED, (), materializer.counts["materialized"]
+    yield ABORTS, (), engine.acts.counts["aborts"]
+    # Aborts are counted once, by the order service, which finds out too; how late ours were, only we know.
+    yield from (sample for sample in engine.acts.witness.samples() if sample[0] is LATENESS)
+
+
+def _phases(engine: Engine) -> Counter[str]:
+    """Return how many resources there are in each phase."""
+    phases: Counter[str] = Counter()
+    for held in engine.held.values():
         state = held.known.state
         phase = state.phase if state is not None else held.resource.status.phase
-        name = phase.value if phase is not None else "Pending"
-        phases[name] = phases.get(name, 0) + 1
-    for name, number in phases.items():
-        yield HELD, (name,), number
-    yield MALFORMED, (), len(engine.malformed)
-    yield QUEUE, (), engine.depth
-    for (verb, what), number in acts.cluster.writes.items():
-        yield WRITES, (verb, what), number
-    for why, number in acts.cluster.failures.items():
-        yield REFUSED, (why,), number
-    yield ABORTS, (), acts.counts["aborts"]
-    yield FAILURES, ("expected",), engine.counts["failures"]
-    yield FAILURES, ("bug",), engine.counts["bugs"]
-    yield HEARD, (), follower.counts["messages"]
-    yield MADE, (), materializer.counts["materialized"]
+        phases[phase.value if phase is not None else PENDING] += 1
+    return phases

@@ -28,6 +28,7 @@ from sagakit.core.facts import AbortCode, Phase, Verb
 from sagakit.core.facts import StepStatus as Standing
 from sagakit.core.messages import Mode
 from sagakit.core.state import SagaState, pivot_succeeded
+from sagakit.core.traces import sampled, trace_of
 from sagakit.core.waiting import WaitsFor, waiting
 
 TIMED_OUT = frozenset({AbortCode.DEADLINE_PASSED.value, AbortCode.STEP_TIMED_OUT.value})
@@ -55,7 +56,7 @@ def report(its: OrderSaga, known: Known, plan: Plan, now: datetime) -> Status:
         step=_place(known),
         saga_id=known.saga_id,
         correlation_id=(state.correlation_id if state else "") or its.spec.correlation_id or known.saga_id,
-        trace_id=state.traceparent.split("-")[1] if state and state.traceparent else None,
+        trace_id=trace_of(known.saga_id, state.traceparent) if state and sampled(state.traceparent) else None,
         definition=(state.definition if state else "") or None,
         mode=_mode(state.mode) if state else None,
         start_time=(state.started_at if state else None) or started_at(its),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,7 +14,6 @@ from saga_operator.definitions import AGAIN_SECONDS, DefinitionKeeper
 from saga_operator.engine import Engine
 from saga_operator.following import Follower
 from saga_operator.handlers import watch
-from saga_operator.health import application
 from saga_operator.lease import Leadership
 from saga_operator.materializing import Materializer
 from saga_operator.metrics import samples
@@ -22,13 +22,18 @@ from saga_operator.settings import OperatorSettings
 from saga_operator.tracker import Sagas
 from sagakit.ports import Clock, Log
 from sagakit.runtime.definitions import Definitions
+from sagakit.runtime.http.app import build_app
+from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.server import Server
 from sagakit.runtime.loops import Bell, Runner
+from sagakit.runtime.metrics import Sample
+from sagakit.runtime.witness import Spans
 from shop_contracts.catalogue import SHOP
 from shop_contracts.definitions import read_definition
 from shop_contracts.order_saga import ORDER_SAGA
 
 LOG_WAIT_SECONDS = 0.2
+KAFKA = "kafka"
 MATERIALIZE_SECONDS = 5.0
 UNWATCH_SECONDS_MAX = 8.0
 
@@ -52,8 +57,16 @@ class Operator:
     _unwatch: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def over(cls, settings: OperatorSettings, cluster: Cluster, log: Log, orders: OrderService, clock: Clock) -> Self:
-        """Return the operator over its adapters."""
+    def over(
+        cls,
+        settings: OperatorSettings,
+        cluster: Cluster,
+        log: Log,
+        orders: OrderService,
+        clock: Clock,
+        spans: Spans | None = None,
+    ) -> Self:
+        """Return the operator over its adapters; without `spans`, what it does is in no trace."""
         leadership = Leadership(
             cluster,
             settings.lease_name,
@@ -68,6 +81,7 @@ class Operator:
 
         sagas = Sagas()
         acts = Acts(cluster, orders, log, sagas, clock, leadership.identity)
+        acts.witness.spans, acts.witness.system = spans, KAFKA
         engine = Engine(acts, sagas, clock, leads, lambda: leadership.draining)
         definitions = Definitions(
             "operator", log.for_reader(), SHOP, known=[ORDER_SAGA], read=read_definition, learner=sagas
@@ -102,11 +116,8 @@ class Operator:
 
     async def run(self) -> None:
         """Run until `stop` is set, or until a part of it ends that never should."""
-        probes = application(
-            self.troubles,
-            lambda: samples(self.engine, self.leadership, self.follower, self.materializer),
-        )
-        server = Server(probes, self.settings.port, self.settings.host)
+        probes = Probes("Sagaplane operator", [], self.troubles, self._samples, _nothing_more)
+        server = Server(build_app(probes.routes()), self.settings.port, self.settings.host)
         await server.start()
         log_lines.info("Sagaplane operator answers at %s:%d", self.settings.host, server.port)
         self._start_loops()
@@ -114,6 +125,9 @@ class Operator:
             await self._run_until_stopped()
         finally:
             await server.stop()
+
+    def _samples(self) -> Iterable[Sample]:
+        return samples(self.engine, self.leadership, self.follower, self.materializer)
 
     def _start_loops(self) -> None:
         rings = Bell(AGAIN_SECONDS)
@@ -150,3 +164,8 @@ class Operator:
         await self.runner.drain()
         await electing
         await asyncio.wait([watching], timeout=UNWATCH_SECONDS_MAX)
+
+
+async def _nothing_more() -> Sequence[Sample]:
+    """What the operator tells, it has in memory."""
+    return ()

@@ -145,7 +145,13 @@ CONSUMED = Named("saga_messages_consumed_total", "counter", "messages", "Message
 DUPLICATES = Named(
     "saga_message_duplicates_total", "counter", "messages", "Messages that were no news: heard before.", ("loop",)
 )
-DEAD = Named("saga_dlq_messages_total", "counter", "messages", "Messages sent to the dead letters.", ("loop",))
+DEAD = Named(
+    "saga_dlq_messages_total",
+    "counter",
+    "messages",
+    "Messages sent to the dead letters: unreadable, unhandled, refused, or expired in the parking.",
+    ("loop", "topic", "reason"),
+)
 FENCED = Named("saga_fenced_total", "counter", "batches", "Batches dropped: another instance had them.", ("loop",))
 SENT = Named("saga_messages_sent_total", "counter", "messages", "Messages published from the outbox.", ("loop",))
 PARKED = Named("saga_parked_messages", "gauge", "messages", "Messages that wait for their saga or its definition.")
@@ -178,7 +184,7 @@ RECONCILES = Named(
     "saga_operator_reconcile_total",
     "counter",
     "reconciliations",
-    "Reconciliations ended.",
+    "Resources looked at: ok, put off by what the world did, or by a bug of ours.",
     ("result",),
     teller="operator",
 )
@@ -186,55 +192,57 @@ RECONCILE_DURATION = Named(
     "saga_operator_reconcile_duration_seconds",
     "histogram",
     "seconds",
-    "How long a reconciliation took.",
-    ("result",),
-    MESSAGE_SECONDS,
-    "operator",
-)
-QUEUE_DEPTH = Named(
-    "saga_operator_queue_depth", "gauge", "resources", "Resources that wait to be reconciled.", teller="operator"
-)
-QUEUE_LATENCY = Named(
-    "saga_operator_queue_latency_seconds",
-    "histogram",
-    "seconds",
-    "How long a resource waited to be reconciled.",
+    "How long looking at a resource took, with everything that was done for it.",
     (),
     MESSAGE_SECONDS,
     "operator",
 )
-LONGEST_RUNNING = Named(
-    "saga_operator_longest_running_seconds",
-    "gauge",
-    "seconds",
-    "The age of the reconciliation that runs longest; 0 when none runs.",
-    teller="operator",
+QUEUE_DEPTH = Named(
+    "saga_operator_queue_depth", "gauge", "resources", "Resources that wait to be looked at.", teller="operator"
 )
-IS_LEADER = Named(
-    "saga_operator_is_leader", "gauge", "operators", "1 while this instance leads, else 0.", teller="operator"
+LEADS = Named("saga_operator_leader", "gauge", "operators", "1 while this operator leads, else 0.", teller="operator")
+RESOURCES = Named(
+    "saga_operator_resources", "gauge", "resources", "OrderSagas that are watched.", ("phase",), teller="operator"
 )
-API_REQUESTS = Named(
-    "saga_operator_k8s_requests_total",
+MALFORMED = Named(
+    "saga_operator_malformed", "gauge", "resources", "OrderSagas whose spec means nothing.", teller="operator"
+)
+API_WRITES = Named(
+    "saga_operator_api_writes_total",
     "counter",
     "requests",
-    "Requests to the Kubernetes API.",
-    ("verb", "code"),
+    "Writes to the API server; those of the lease are not counted.",
+    ("verb", "resource"),
     teller="operator",
 )
-API_DURATION = Named(
-    "saga_operator_k8s_request_duration_seconds",
-    "histogram",
-    "seconds",
-    "How long a request to the Kubernetes API took.",
-    ("verb",),
-    MESSAGE_SECONDS,
-    "operator",
+API_FAILURES = Named(
+    "saga_operator_api_failures_total",
+    "counter",
+    "requests",
+    "Requests that the API server did not do, by what we made of its answer.",
+    ("why",),
+    teller="operator",
 )
-WATCH_RESTARTS = Named(
-    "saga_operator_watch_restarts_total", "counter", "watches", "Watches that were begun again.", teller="operator"
+ABORTS = Named(
+    "saga_operator_aborts_total",
+    "counter",
+    "sagas",
+    "Sagas that the operator asked to abort; the order service asks too, under the same id.",
+    teller="operator",
 )
-INVALID_RESOURCES = Named(
-    "saga_operator_invalid_resources", "gauge", "resources", "Resources whose spec means nothing.", teller="operator"
+HEARD = Named(
+    "saga_operator_messages_total",
+    "counter",
+    "messages",
+    "Messages heard of the sagas that resources stand for.",
+    teller="operator",
+)
+MATERIALIZED = Named(
+    "saga_operator_materialized_total",
+    "counter",
+    "resources",
+    "Resources made for sagas that came in bulk.",
+    teller="operator",
 )
 
 CATALOGUE = (
@@ -274,13 +282,14 @@ CATALOGUE = (
     RECONCILES,
     RECONCILE_DURATION,
     QUEUE_DEPTH,
-    QUEUE_LATENCY,
-    LONGEST_RUNNING,
-    IS_LEADER,
-    API_REQUESTS,
-    API_DURATION,
-    WATCH_RESTARTS,
-    INVALID_RESOURCES,
+    LEADS,
+    RESOURCES,
+    MALFORMED,
+    API_WRITES,
+    API_FAILURES,
+    ABORTS,
+    HEARD,
+    MATERIALIZED,
 )
 
 

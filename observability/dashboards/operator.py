@@ -1,0 +1,147 @@
+"""The operator: who leads, what it looks after, what it writes, and what it could not do."""
+
+from observability.names import RATE, grown, most, of, quantile, rate
+from observability.pages import DEFINITION, NAMESPACE, Page, Row
+from observability.panels import HALF, QUARTER, Limits, Query, heat, lines, number, states
+
+BUGS, OURS = 'result="bugs"', 'job=~".*operator"'
+
+PAGE = Page(
+    name="operator",
+    title="Sagas: operator",
+    description="The operator that keeps OrderSagas and their sagas in step.",
+    variables=(NAMESPACE, DEFINITION),
+    rows=(
+        Row(
+            "Leadership",
+            (
+                number(
+                    "Leaders",
+                    "Operators that lead: exactly one should. See docs/runbooks/operator-without-leader.md.",
+                    "short",
+                    Query(f"sum({of('saga_operator_leader')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=2, alarms=1, low=True),
+                ),
+                number(
+                    "Operators",
+                    "Operators that are scraped.",
+                    "short",
+                    Query(f"count({of('saga_operator_leader')})"),
+                    width=QUARTER,
+                ),
+                number(
+                    "Malformed",
+                    "OrderSagas that mean nothing: their condition Validated says why.",
+                    "short",
+                    Query(f"max({of('saga_operator_malformed')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=1),
+                ),
+                number(
+                    "Waiting",
+                    "OrderSagas that wait to be looked at.",
+                    "short",
+                    Query(f"max({of('saga_operator_queue_depth')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=100, alarms=1000),
+                ),
+                states(
+                    "Who leads",
+                    "Which operator led when: a hand-over takes as long as the lease.",
+                    "none",
+                    Query(f"max by (instance) ({of('saga_operator_leader')}) == 1", "{{instance}}"),
+                ),
+            ),
+        ),
+        Row(
+            "Resources",
+            (
+                lines(
+                    "By phase",
+                    "OrderSagas that are watched, by phase.",
+                    "short",
+                    Query(most("phase", "saga_operator_resources"), "{{phase}}"),
+                    width=HALF,
+                    stacked=True,
+                ),
+                lines(
+                    "Waiting over time",
+                    "OrderSagas that wait to be looked at, by operator.",
+                    "short",
+                    Query(most("instance", "saga_operator_queue_depth"), "{{instance}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "Messages heard",
+                    "Messages heard per second of the sagas that are watched.",
+                    "ops",
+                    Query(f"sum(rate({of('saga_operator_messages_total')}[{RATE}]))", "messages"),
+                ),
+                lines(
+                    "Aborts",
+                    "Sagas per second that the operator asked to abort because they were due.",
+                    "ops",
+                    Query(rate("code", "saga_timeouts_total", OURS), "{{code}}"),
+                ),
+                lines(
+                    "Made for the bulk",
+                    "Resources made per second for sagas that came without one.",
+                    "ops",
+                    Query(f"sum(rate({of('saga_operator_materialized_total')}[{RATE}]))", "resources"),
+                ),
+            ),
+        ),
+        Row(
+            "Kubernetes API",
+            (
+                lines(
+                    "Writes",
+                    "Writes to the API server per second, by verb and resource.",
+                    "reqps",
+                    Query(rate("verb, resource", "saga_operator_api_writes_total"), "{{verb}} {{resource}}"),
+                ),
+                lines(
+                    "Not done",
+                    "What the API server did not do, per second, and why.",
+                    "reqps",
+                    Query(rate("why", "saga_operator_api_failures_total"), "{{why}}"),
+                ),
+                lines(
+                    "Looked at",
+                    "Resources looked at per second: done, put off by what the world did, or by a bug of ours.",
+                    "ops",
+                    Query(rate("result", "saga_operator_reconcile_total"), "{{result}}"),
+                ),
+                heat(
+                    "How long a look took",
+                    "How long looking at a resource took, with everything that was done for it.",
+                    "s",
+                    Query(rate("le", "saga_operator_reconcile_duration_seconds_bucket"), "{{le}}"),
+                ),
+                lines(
+                    "Look p99",
+                    "What 99 of 100 looks at a resource did not exceed.",
+                    "s",
+                    Query(quantile(0.99, "", "saga_operator_reconcile_duration_seconds"), "p99"),
+                    width=HALF,
+                ),
+                number(
+                    "Writes in the time shown",
+                    "Writes to the API server.",
+                    "short",
+                    Query(f"sum({grown('verb', 'saga_operator_api_writes_total')})"),
+                    width=QUARTER,
+                ),
+                number(
+                    "Bugs",
+                    "Looks that failed for a reason that nobody had thought of: look into the log.",
+                    "short",
+                    Query(f"sum({grown('result', 'saga_operator_reconcile_total', BUGS)})"),
+                    width=QUARTER,
+                    limits=Limits(alarms=0.5),
+                ),
+            ),
+        ),
+    ),
+)

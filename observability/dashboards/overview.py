@@ -1,0 +1,269 @@
+"""How the sagas fare as a whole: what was promised, how they end, what is under way, how long they take."""
+
+from observability.names import RATE, grown, most, of, quantile, rate
+from observability.objectives import COMPLETED_SECONDS, IN_TIME, QUICK, Objective
+from observability.pages import DEFINITION, NAMESPACE, Page, Row
+from observability.panels import HALF, THIRD, Limits, Query, heat, lines, number, rows
+
+COMPLETED, KILLED = 'outcome="completed"', 'outcome="killed"'
+OVERDUE, SLOW = 'code="DEADLINE_PASSED"', 'code="STEP_TIMED_OUT"'
+EXHAUSTED = 'result="exhausted"'
+STATUS = {digit: f'status=~"{digit}.."' for digit in "245"}
+WAITING, NOT_WAITING = 'phase="NeedsIntervention"', 'phase!="NeedsIntervention"'
+UNHAPPY = " or ".join(
+    f"increase({of(name, *matchers)}[$__range])"
+    for name, matchers in (
+        ("saga_finished_total", (KILLED,)),
+        ("saga_timeouts_total", (OVERDUE,)),
+        ("saga_step_stuck_total", ()),
+        ("saga_compensations_total", (EXHAUSTED,)),
+    )
+)
+"""Every saga that did not end in time by itself; the series differ in their labels, so that `or` keeps them all."""
+ENDED = f"sum({grown('definition', 'saga_finished_total')})"
+QUICKLY = grown("definition", "saga_duration_seconds_bucket", COMPLETED, f'le="{COMPLETED_SECONDS}"')
+ALL_COMPLETED = grown("definition", "saga_duration_seconds_count", COMPLETED)
+
+
+def burning(objective: Objective) -> list[Query]:
+    """Ask how many times faster than allowed the budget is spent."""
+    windows = ("5m", "1h", "6h", "3d")
+    chosen = 'namespace=~"$namespace", definition=~"$definition"'
+    return [
+        Query(f"max({objective.series(window)}{{{chosen}}}) / {objective.budget:g}", f"over {window}")
+        for window in windows
+    ]
+
+
+PAGE = Page(
+    name="overview",
+    title="Sagas: overview",
+    description="Objectives, outcomes, what is under way, and durations of all sagas.",
+    variables=(NAMESPACE, DEFINITION),
+    rows=(
+        Row(
+            "Objectives",
+            (
+                number(
+                    "Ended in time",
+                    f"Share of sagas that ended completed or compensated, within their deadline and without a "
+                    f"person, in the time shown. Promised: {IN_TIME.promise:.1%} over 30 days.",
+                    "percentunit",
+                    Query(f"1 - clamp_max(sum({UNHAPPY}) / ({ENDED} > 0), 1)"),
+                    limits=Limits(warns=1.0, alarms=IN_TIME.promise, low=True),
+                ),
+                number(
+                    "Quickly completed",
+                    f"Share of completed sagas that took at most {COMPLETED_SECONDS:g} s, in the time shown. "
+                    f"Promised: {QUICK.promise:.0%} over 30 days.",
+                    "percentunit",
+                    Query(f"sum({QUICKLY}) / (sum({ALL_COMPLETED}) > 0)"),
+                    limits=Limits(warns=1.0, alarms=QUICK.promise, low=True),
+                ),
+                lines(
+                    "Burn rate: ended in time",
+                    "How many times faster than allowed the budget of 30 days is spent. 14.4 over 5 min and 1 h calls "
+                    "a person; 1 spends exactly the budget.",
+                    "none",
+                    *burning(IN_TIME),
+                    limits=Limits(warns=1, alarms=14.4),
+                ),
+                lines(
+                    "Burn rate: quickly completed",
+                    "The same for how long completed sagas take.",
+                    "none",
+                    *burning(QUICK),
+                    limits=Limits(warns=1, alarms=14.4),
+                ),
+                rows(
+                    "Alerts that fire",
+                    "Alerts of the platform that fire now; the page of each is docs/runbooks.",
+                    "none",
+                    Query('ALERTS{alertstate="firing", alertname=~"Saga.+"}'),
+                    ("job", "instance", "alertstate"),
+                    width=24,
+                ),
+            ),
+        ),
+        Row(
+            "Outcomes",
+            (
+                lines(
+                    "Begun",
+                    "Sagas begun per second, by who coordinates them.",
+                    "ops",
+                    Query(rate("mode", "saga_started_total"), "{{mode}}"),
+                    stacked=True,
+                ),
+                lines(
+                    "Ended",
+                    "Sagas ended per second, by outcome.",
+                    "ops",
+                    Query(rate("outcome", "saga_finished_total"), "{{outcome}}"),
+                    stacked=True,
+                ),
+                lines(
+                    "Share of outcomes",
+                    "How much of what ended was completed, compensated or killed. Compensated is no mistake: a card "
+                    "was declined, or the stock was out.",
+                    "percentunit",
+                    Query(
+                        f"{rate('outcome', 'saga_finished_total')} / ignoring (outcome) group_left "
+                        f"sum({rate('outcome', 'saga_finished_total')})",
+                        "{{outcome}}",
+                    ),
+                    stacked=True,
+                ),
+                number(
+                    "Begun in the time shown",
+                    "Sagas begun.",
+                    "short",
+                    Query(f"sum({grown('mode', 'saga_started_total')})"),
+                ),
+                number("Ended in the time shown", "Sagas ended.", "short", Query(ENDED)),
+                number(
+                    "Completed",
+                    "Share of the sagas that ended that were completed.",
+                    "percentunit",
+                    Query(f"sum({grown('outcome', 'saga_finished_total', COMPLETED)}) / ({ENDED} > 0)"),
+                ),
+                number(
+                    "Killed",
+                    "Sagas that a person ended without taking anything back.",
+                    "short",
+                    Query(f"sum({grown('outcome', 'saga_finished_total', KILLED)})"),
+                    limits=Limits(alarms=0.5),
+                ),
+                number(
+                    "Deadlines passed",
+                    "Sagas asked to abort because their deadline passed.",
+                    "short",
+                    Query(f"sum({grown('code', 'saga_timeouts_total', OVERDUE)})"),
+                    limits=Limits(warns=0.5),
+                ),
+                number(
+                    "Steps that took too long",
+                    "Sagas asked to abort because one step took longer than it may.",
+                    "short",
+                    Query(f"sum({grown('code', 'saga_timeouts_total', SLOW)})"),
+                    limits=Limits(warns=0.5),
+                ),
+            ),
+        ),
+        Row(
+            "Under way",
+            (
+                number("Active", "Sagas that have not ended.", "short", Query(f"sum({most('phase', 'saga_active')})")),
+                number(
+                    "Stuck",
+                    "Sagas that wait for a person: see docs/runbooks/stuck-sagas.md.",
+                    "short",
+                    Query(f"max({of('saga_stuck')})"),
+                    limits=Limits(alarms=1),
+                ),
+                number(
+                    "Oldest",
+                    "The age of the oldest saga that has not ended and does not wait for a person.",
+                    "s",
+                    Query(f"max({of('saga_oldest_active_age_seconds', NOT_WAITING)})"),
+                    limits=Limits(warns=300, alarms=900),
+                ),
+                number(
+                    "Oldest stuck",
+                    "The age of the oldest saga that waits for a person.",
+                    "s",
+                    Query(f"max({of('saga_oldest_active_age_seconds', WAITING)})"),
+                    limits=Limits(warns=1, alarms=3600),
+                ),
+                number(
+                    "Without a series",
+                    "Live sagas beyond the cap of those that have series of their own; look them up with sagactl.",
+                    "short",
+                    Query(f"max({of('saga_instance_series_dropped')})"),
+                ),
+                number(
+                    "Services",
+                    "Programs of the platform that are scraped.",
+                    "short",
+                    Query(f"count(count by (namespace, service) ({of('sagaplane_build_info')}))"),
+                ),
+                lines(
+                    "Active by phase",
+                    "Sagas that have not ended, by phase.",
+                    "short",
+                    Query(most("phase", "saga_active"), "{{phase}}"),
+                    width=THIRD,
+                    stacked=True,
+                ),
+                lines(
+                    "Oldest by phase",
+                    "The age of the oldest saga of each phase; 0 when there is none.",
+                    "s",
+                    Query(most("phase", "saga_oldest_active_age_seconds"), "{{phase}}"),
+                ),
+                lines(
+                    "Stuck over time",
+                    "Sagas that wait for a person.",
+                    "short",
+                    Query(f"max({of('saga_stuck')})", "stuck"),
+                ),
+            ),
+        ),
+        Row(
+            "Durations",
+            (
+                heat(
+                    "How long sagas took",
+                    "From the beginning of a saga to its end. Each dot is a saga: it opens its trace in Jaeger.",
+                    "s",
+                    Query(rate("le", "saga_duration_seconds_bucket"), "{{le}}"),
+                ),
+                lines(
+                    "Quantiles",
+                    "What half, 90 and 99 of 100 completed sagas did not exceed; with exemplars.",
+                    "s",
+                    *(
+                        Query(quantile(share, "", "saga_duration_seconds", COMPLETED), f"p{share * 100:g}")
+                        for share in (0.5, 0.9, 0.99)
+                    ),
+                    width=HALF,
+                    exemplars=True,
+                ),
+                lines(
+                    "p99 by outcome",
+                    "What 99 of 100 sagas did not exceed, by outcome.",
+                    "s",
+                    Query(quantile(0.99, "outcome", "saga_duration_seconds"), "{{outcome}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "p99 by coordination",
+                    "What 99 of 100 completed sagas did not exceed, by who coordinates them.",
+                    "s",
+                    Query(quantile(0.99, "mode", "saga_duration_seconds", COMPLETED), "{{mode}}"),
+                    width=HALF,
+                ),
+                rows(
+                    "Versions",
+                    "What runs, and since which version.",
+                    "short",
+                    Query(f"count by (namespace, service, version) ({of('sagaplane_build_info')})"),
+                    width=HALF,
+                ),
+                lines(
+                    "HTTP requests",
+                    "Requests answered per second, by the first digit of the status.",
+                    "reqps",
+                    *(
+                        Query(
+                            f"sum(rate({of('saga_http_requests_total', STATUS[digit])}[{RATE}])) or vector(0)",
+                            f"{digit}xx",
+                        )
+                        for digit in STATUS
+                    ),
+                    width=HALF,
+                ),
+            ),
+        ),
+    ),
+)

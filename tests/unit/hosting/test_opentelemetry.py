@@ -1,0 +1,64 @@
+"""What OpenTelemetry's own variables say of traces holds where ours say nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sagakit.hosting import opened
+from sagakit.hosting.settings import PlatformSettings, with_opentelemetry
+from sagakit.runtime.settings import SettingsError, read
+
+ALL, TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+SAMPLER, SHARE = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+HTTP = "http://collector:4318"
+
+
+def settings(environment: Mapping[str, str]) -> PlatformSettings:
+    return read(PlatformSettings, with_opentelemetry(environment)).checked()
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint"),
+    [
+        ({}, ""),
+        ({ALL: HTTP}, f"{HTTP}/v1/traces"),
+        ({ALL: "http://gate/otlp/"}, "http://gate/otlp/v1/traces"),
+        ({TRACES: "http://gate/spans", ALL: HTTP}, "http://gate/spans"),
+        ({"SAGAPLANE_TRACES_ENDPOINT": "http://ours:4318", TRACES: HTTP}, "http://ours:4318"),
+        ({ALL: HTTP, "OTEL_SDK_DISABLED": "true"}, ""),
+        ({ALL: HTTP, "OTEL_TRACES_EXPORTER": "none"}, ""),
+        ({ALL: "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ""),
+        ({ALL: HTTP, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, f"{HTTP}/v1/traces"),
+    ],
+)
+def test_spans_go_where_opentelemetry_sends_them_over_http(environment: Mapping[str, str], endpoint: str) -> None:
+    assert settings(environment).traces_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("environment", "share"),
+    [
+        ({}, 1.0),
+        ({SHARE: "0.1"}, 1.0),
+        ({SAMPLER: "traceidratio", SHARE: "0.1"}, 0.1),
+        ({SAMPLER: "parentbased_traceidratio", SHARE: "0.1"}, 0.1),
+        ({SAMPLER: "parentbased_traceidratio"}, 1.0),
+        ({SAMPLER: "always_off"}, 0.0),
+        ({SAMPLER: "parentbased_always_on", SHARE: "0.1"}, 1.0),
+        ({SAMPLER: "traceidratio", SHARE: "0.1", "SAGAPLANE_TRACES_SAMPLE": "0.5"}, 0.5),
+    ],
+)
+def test_that_share_of_sagas_is_traced_that_opentelemetry_samples(environment: Mapping[str, str], share: float) -> None:
+    assert settings(environment).traces_sample == share
+
+
+def test_an_endpoint_of_opentelemetry_that_means_nothing_is_told_by_its_own_name() -> None:
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317: expected http"):
+        settings({ALL: "collector:4317"})
+
+
+async def test_a_process_sends_its_spans_there(tmp_path: Path) -> None:
+    async with opened({"SAGAPLANE_DATA_DIR": str(tmp_path), ALL: HTTP}, []) as adapters:
+        assert adapters.spans is not None
+        assert adapters.spans.url == f"{HTTP}/v1/traces"

@@ -1,0 +1,220 @@
+"""What a service tells and counts of its sagas: each thing once, under ids that follow from what happened."""
+
+from collections import Counter
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.seeing.world import Told, World, world
+
+from sagakit.core.traces import Span, root_of, trace_of
+from sagakit.ports import Draft
+from sagakit.runtime.catalogue import ATTRIBUTES
+from sagakit.runtime.metrics import AtScrape
+from sagakit.runtime.observation import program_version
+from sagakit.runtime.retelling import Retelling
+from sagakit.runtime.witness import Witness
+from shop_contracts.order_saga import ORDER_SAGA
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+DONE = {
+    ("order", "saga begins"),
+    ("payment", "process payment"),
+    ("inventory", "process inventory"),
+    ("shipping", "process shipping"),
+    ("inventory", "process stock"),
+    ("order", "saga ends"),
+    ("notification", "process orders.events"),
+}
+
+
+def kinds(spans: list[Span]) -> set[tuple[str, str]]:
+    return {(span.service, span.name) for span in spans}
+
+
+async def values(its: World, name: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return what a service counts, by the values of its labels in the order of their names."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(await its.scrape(name, "text/plain")):
+        for sample in family.samples:
+            labels = tuple(value for label, value in sorted(sample.labels.items()) if label != "le")
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+@pytest.mark.parametrize("mode", ["choreography", "orchestration"])
+async def test_a_saga_that_succeeds_is_told_in_seven_spans_below_one_root(mode: str) -> None:
+    its = await world()
+    order = await its.order(mode=mode)
+    await its.run()
+    spans = its.told.of(order)
+    assert kinds(spans) == DONE
+    assert len(spans) == len(DONE)
+    root = next(span for span in spans if span.name == "saga begins")
+    assert (root.place.trace_id, root.place.span_id, root.parent_id) == (trace_of(order), root_of(order), "")
+    assert {span.parent_id for span in spans if span is not root} == {root_of(order)}
+    assert {span.place.trace_id for span in spans} == {trace_of(order)}
+    assert max(Counter(span.place.span_id for span in spans).values()) == 1
+    assert not [span for span in spans if span.error or span.end <= span.begin]
+
+
+async def test_every_attribute_stands_in_the_catalogue() -> None:
+    its = await world()
+    order = await its.order()
+    await its.run()
+    assert {name for span in its.told.spans for name in span.attributes} <= ATTRIBUTES.keys()
+    assert its.told.of(order)
+
+
+async def test_a_compensation_is_told_with_a_link_to_what_it_takes_back() -> None:
+    its = await world()
+    order = await its.order(items=[{"productId": "pen", "quantity": 99, "price": 5}])
+    await its.run()
+    by_name = {span.name: span for span in its.told.of(order)}
+    assert by_name["compensate payment"].links == (by_name["process payment"].place,)
+    assert (by_name["process inventory"].error, by_name["saga ends"].error) == ("refused", "compensated")
+    payment = await values(its, "payment")
+    assert payment["saga_compensations_total"] == {
+        ("order/1", "succeeded", "payment"): 1,
+        ("order/1", "exhausted", "payment"): 0,
+    }
+
+
+async def test_a_saga_that_a_person_cancels_tells_of_the_request() -> None:
+    its = await world()
+    order = await its.order()
+    await its.cancel(order)
+    await its.run()
+    spans = its.told.of(order)
+    abort = next(span for span in spans if span.name == "abort")
+    assert (abort.service, abort.error) == ("order", "CANCELLED")
+    assert {span.error for span in spans if span.name.startswith("process") and span.error} <= {"barred"}
+
+
+async def test_a_deadline_that_passes_is_counted_with_its_lateness() -> None:
+    its = await world()
+    participants = {name: its.services.pop(name) for name in ("payment", "inventory", "shipping")}
+    order = await its.order(timeoutSeconds=60)
+    await its.pass_seconds(62.5)
+    its.services |= participants
+    await its.run()
+    found = await values(its, "order")
+    assert sum(found["saga_timeouts_total"].values()) == 1
+    assert sum(found["saga_timeout_lateness_seconds_sum"].values()) == pytest.approx(2.5, abs=0.1)
+    abort = next(span for span in its.told.of(order) if span.name == "abort")
+    assert (abort.end - abort.begin) / 1e9 == pytest.approx(2.5, abs=0.1)
+
+
+async def test_sagas_are_counted_from_their_beginning_to_their_end() -> None:
+    its = await world()
+    done = [await its.order(mode=mode) for mode in ("choreography", "orchestration")]
+    before = await values(its, "order")
+    assert sum(before["saga_active"].values()) == 2
+    assert {labels[0] for labels in before["saga_instance_phase"]} == set(done)
+    await its.run()
+    found = await values(its, "order")
+    assert found["saga_started_total"] == {("order/1", "choreography"): 1, ("order/1", "orchestration"): 1}
+    assert {labels: n for labels, n in found["saga_finished_total"].items() if n} == {
+        ("order/1", "choreography", "completed"): 1,
+        ("order/1", "orchestration", "completed"): 1,
+    }
+    assert sum(found["saga_duration_seconds_count"].values()) == 2
+    assert sum(found["saga_active"].values()) == 0
+    assert "saga_instance_phase" not in found, "the series end with their sagas"
+    assert found["sagaplane_build_info"] == {("order", program_version()): 1}
+
+
+async def test_counters_are_there_before_they_count() -> None:
+    its = await world()
+    found = await values(its, "order")
+    assert set(found["saga_finished_total"].values()) == {0}
+    assert set(found["saga_timeouts_total"].values()) == {0}
+    assert set((await values(its, "payment"))["saga_compensations_total"].values()) == {0}
+
+
+async def test_without_tracing_nothing_is_told_and_everything_counted() -> None:
+    its = await world(traced=False)
+    order = await its.order()
+    await its.run()
+    assert not its.told.spans
+    assert sum((await values(its, "order"))["saga_finished_total"].values()) == 1
+    assert "# {" not in await its.scrape("order")
+    assert order
+
+
+async def test_a_saga_that_is_not_sampled_is_told_by_nobody() -> None:
+    its = await world(chosen=False)
+    await its.order()
+    unsampled = await its.order({"traceparent": f"{CALLER}-00"})
+    sampled = await its.order({"traceparent": f"{CALLER}-01"})
+    await its.run()
+    assert not its.told.of(unsampled)
+    assert kinds(its.told.of(sampled)) == DONE
+    assert {span.attributes["saga.id"] for span in its.told.spans if "saga.id" in span.attributes} == {sampled}
+
+
+async def test_the_caller_of_a_saga_is_above_its_root() -> None:
+    its = await world()
+    order = await its.order({"traceparent": f"{CALLER}-01"})
+    await its.run()
+    spans = its.told.of(order)
+    assert {span.place.trace_id for span in spans} == {CALLER[3:35]}
+    assert [span.parent_id for span in spans if span.name == "saga begins"] == [CALLER[36:]]
+    assert {span.parent_id for span in spans if span.name != "saga begins"} == {root_of(order)}
+
+
+async def test_who_listens_unhurried_tells_one_span_per_batch_with_links() -> None:
+    its = await world()
+    orders = [await its.order() for _ in range(3)]
+    await its.run()
+    polls = [span for span in its.told.spans if span.name.startswith("poll ")]
+    assert {span.service for span in polls} == {"analytics"}
+    assert {link.trace_id for span in polls for link in span.links} == {trace_of(order) for order in orders}
+    assert not {span.place.trace_id for span in polls} & {trace_of(order) for order in orders}
+
+
+@pytest.mark.parametrize("name", ["order", "payment", "inventory", "shipping"])
+async def test_what_a_killed_service_had_told_is_told_again_and_is_the_same(name: str) -> None:
+    its = await world()
+    await its.order()
+    await its.order(mode="orchestration")
+    await its.order(items=[{"productId": "pen", "quantity": 99, "price": 5}])
+    await its.run()
+    again, service = Told(), its.services[name]
+    witness = Witness(name, lambda: [ORDER_SAGA])
+    witness.spans = again
+    topics = {"order": ["orders.events", "sagas.events"]}.get(name, [ORDER_SAGA.participant(name).events_topic])
+    retelling = Retelling(witness, lambda: topics, service.log, its.clock)
+    assert not await retelling.step()
+    first = {span.place: span for span in its.told.spans if span.service == name}
+    assert {span.place: span for span in again.spans} == first
+    told = len(again.spans)
+    await retelling.step()
+    assert len(again.spans) == told, "once is enough"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(AtScrape(witness.samples))
+    assert not sum(sample.value for family in registry.collect() for sample in family.samples), "not counted again"
+
+
+async def test_what_is_long_gone_is_not_told_again() -> None:
+    its = await world()
+    await its.order()
+    await its.run()
+    await its.pass_seconds(600)
+    again, service = Told(), its.services["order"]
+    witness = Witness("order", lambda: [ORDER_SAGA])
+    witness.spans = again
+    await Retelling(witness, lambda: ["orders.events"], service.log, its.clock).step()
+    assert not again.spans
+
+
+async def test_a_message_that_is_no_news_is_counted() -> None:
+    its = await world()
+    await its.order()
+    await its.run()
+    log = its.services["payment"].log
+    places = dict.fromkeys(await log.ends(["orders.events"]), 0)
+    records = await log.fetch(places, 10)
+    await log.publish([Draft(r.topic, r.key, r.headers, r.value) for r in records])
+    await its.run()
+    assert (await values(its, "payment"))["saga_message_duplicates_total"][("payment consumer",)] >= 1
