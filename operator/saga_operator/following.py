@@ -51,13 +51,16 @@ class Follower:
         if self._positions is None:
             self._positions = await self._log.ends(TOPICS)
             self._engine.begin()
+        positions = self._positions
         try:
-            records = await self._log.fetch(self._positions, RECORDS_MAX)
+            records = await self._log.fetch(positions, RECORDS_MAX)
         except OffsetOutOfRangeError:
             self._positions = None
             raise
+        if positions is not self._positions:
+            return False  # it was begun anew meanwhile, or somebody else leads
         for record in records:
-            self._positions[record.topic, record.partition] = record.offset + 1
+            positions[record.topic, record.partition] = record.offset + 1
             if record.key is None or not self._engine.follows(record.key):
                 continue
             try:

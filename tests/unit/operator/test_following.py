@@ -1,5 +1,7 @@
 """The log as the operator follows it: what is theirs is heard, and nothing that anybody says stops it."""
 
+from collections.abc import Mapping
+
 import pytest
 from tests.unit.operator.operators import Operators, manifest
 
@@ -9,7 +11,7 @@ from sagakit.adapters.memory import MemoryLog
 from sagakit.core.facts import Phase
 from sagakit.core.messages import Message
 from sagakit.core.part import ABORT, STUCK
-from sagakit.ports import Draft
+from sagakit.ports import Draft, Record
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 
@@ -96,3 +98,20 @@ async def test_a_message_whose_body_means_nothing_stops_nobody(kind: str, body: 
     await following.log.publish([draft(topic, message) for topic, message in said])
     await following.to_the_end()
     assert following.phase in (Phase.COMPLETED, Phase.COMPENSATED)
+
+
+async def test_what_was_fetched_when_the_lead_was_lost_is_dropped_and_no_failure() -> None:
+    following = Following()
+    await following.to_the_end()
+    await following.log.publish([draft(topic, message) for topic, message in following.said()])
+    fetch = following.log.fetch
+
+    async def fetch_and_lose_the_lead(positions: Mapping[tuple[str, int], int], limit: int) -> list[Record]:
+        records = await fetch(positions, limit)
+        following.follower.restart()
+        return records
+
+    following.log.fetch = fetch_and_lose_the_lead  # type: ignore[method-assign]
+    assert await following.follower.step() is False
+    assert following.follower.counts["records"] == 0
+    assert not following.follower.follows
