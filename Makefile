@@ -17,7 +17,7 @@ COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
     SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
 
 .PHONY: help install lint format specs test test-browser test-integration test-charts check demo dev compose-up compose-demo \
-    compose-down kind-up kind-demo kind-down e2e chart bench bench-long bench-real simulate lock clean
+    compose-down kind-up kind-demo kind-down e2e dashboards chart bench bench-long bench-real simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +33,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# operator/ is a source root that may not be there yet, and mypy does not forgive a path that is not there.
 lint: $(INSTALLED) ## Check style, types and who may import whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy services $(wildcard operator) tests
+	$(BIN)/mypy services operator observability tests
 	$(BIN)/lint-imports
 
 format: $(INSTALLED) ## Put the code into the house style, as far as a machine can
@@ -90,6 +89,9 @@ kind-demo: ## Six sagas as Kubernetes resources, in the shop that kind-up runs
 
 kind-down: ## Take that shop away, and the cluster if kind-up made it
 	k8s/kind-down.sh
+
+dashboards: $(INSTALLED) ## Write the dashboards, and what the chart takes of them and of the rules
+	$(BIN)/python -m observability.generate
 
 chart: $(INSTALLED) ## Write what the chart takes from elsewhere, its README, and k8s/strimzi for whoever has no helm
 	$(BIN)/python k8s/generate.py

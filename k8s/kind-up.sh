@@ -87,6 +87,8 @@ install_strimzi
 build_images
 load_images
 install_chart "$@"
+say "    and what shows it: Prometheus, Jaeger, a collector"
+KUBE_CONTEXT="kind-$cluster" observability/kubernetes/apply.sh "$namespace" >/dev/null
 until_ready
 say "ready after $SECONDS s"
 cat <<NEXT

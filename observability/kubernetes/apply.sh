@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Bring Prometheus, Jaeger and the collector into the namespace of a shop: `observability/kubernetes/apply.sh NAMESPACE`.
-# With another word behind it (`delete`), take them away.
+# With another word behind it (`delete`), take them away. KUBE_CONTEXT names the cluster where it is not the current one.
 set -euo pipefail
+
+kubectl() { command kubectl ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"} "$@"; }
 
 namespace=${1:?the namespace of the shop}
 verb=${2:-apply}
