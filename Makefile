@@ -17,7 +17,7 @@ COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
     SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
 
 .PHONY: help install lint format specs test test-browser test-integration test-charts check demo dev compose-up compose-demo \
-    compose-down kind-up kind-demo kind-down e2e dashboards chart bench bench-long bench-real simulate lock clean
+    compose-down kind-up kind-demo kind-down e2e dashboards chart bench bench-long bench-real bench-kind simulate lock clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ bench-long: $(INSTALLED) ## Measure also what takes an hour: the analytics over 
 
 bench-real: $(INSTALLED) ## Measure what one machine carries on Kafka and PostgreSQL, in containers of its own
 	$(BIN)/python -m onebox.bench.real
+
+bench-kind: $(INSTALLED) ## Measure OrderSagas on the shop that kind-up runs
+	$(BIN)/python -m tests.e2e.figures
 
 simulate: $(INSTALLED) ## Replay one simulated world: make simulate SEED=42
 	$(BIN)/python -m onebox.simulation --seed $(SEED)
