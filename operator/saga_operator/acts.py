@@ -39,11 +39,13 @@ from sagakit.core.contracts import encode_data
 from sagakit.core.facts import Phase, Verb
 from sagakit.core.messages import Message, message_id
 from sagakit.core.part import ABORT
-from sagakit.core.traces import took
+from sagakit.core.traces import Place as SpanPlace
+from sagakit.core.traces import Span, root_of, sampled, span_of, took, trace_of
 from sagakit.ports import Clock, Log
+from sagakit.runtime.catalogue import CORRELATION_ID, DEFINITION, MODE, PLACE_SPAN, RESOURCE, SAGA_ID
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
-from sagakit.runtime.witness import Witness
+from sagakit.runtime.witness import MOMENT, Witness, nanoseconds
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
 
@@ -121,6 +123,33 @@ class Acts:
             held.written = None
             raise
         held.resource, held.shown = _newer(its, answer), answer.get("status") or body
+
+    def trace(self, held: Held) -> None:
+        """Be in the trace of the saga, once it is known; who leads next says the same again, under the same id."""
+        spans, state = self.witness.spans, held.known.state
+        if spans is None or held.traced or state is None or state.started_at is None:
+            return
+        held.traced = True
+        if not sampled(state.traceparent):
+            return
+        saga_id, begin = state.saga_id, nanoseconds(state.started_at)
+        spans.tell(
+            Span(
+                service=NAME,
+                place=SpanPlace(trace_of(saga_id, state.traceparent), span_of(f"{PLACE_SPAN.name} {saga_id}")),
+                parent_id=root_of(saga_id),
+                name=PLACE_SPAN.name,
+                begin=begin,
+                end=begin + MOMENT,
+                attributes={
+                    SAGA_ID: saga_id,
+                    CORRELATION_ID: state.correlation_id,
+                    DEFINITION: state.definition,
+                    MODE: state.mode.value,
+                    RESOURCE: "/".join(held.key),
+                },
+            )
+        )
 
     async def tell_malformed(self, key: Key, malformed: Malformed) -> None:
         """Say in the status why the resource means nothing. Where nothing was begun for it, it may leave at once."""

@@ -116,6 +116,7 @@ class Engine:
         for key, held in self.held.items():
             held.known = _unknown(held.resource)
             held.failures = 0
+            held.traced = False
             self.visit(key)
 
     def visit(self, key: Key) -> None:
@@ -198,6 +199,7 @@ class Engine:
 
     async def _step(self, held: Held) -> None:
         """Make the moves that the plan has, planning anew after each; then report."""
+        self.acts.trace(held)
         for _ in range(MOVES_MAX):
             now = self.clock.now()
             plan = reconcile(held.resource, held.known, now, draining=self.draining())

@@ -25,7 +25,8 @@ class Held:
     """One resource.
 
     `shown` is its status as the API server has it, `written` the status that we last wrote, `wakes_at` when it is to be
-    looked at by itself.
+    looked at by itself,
+    and `traced` tells that the trace of the saga has what there is to tell of the resource.
     """
 
     key: Key
@@ -37,6 +38,7 @@ class Held:
     written_at: datetime | None = None
     wakes_at: datetime | None = None
     failures: int = 0
+    traced: bool = False
     told: set[str] = field(default_factory=set)
 
     @property

@@ -1,7 +1,7 @@
 """A real API server refuses every malformed resource with its sentence, and accepts the good ones.
 
-The context is SAGAPLANE_E2E_CONTEXT. The resources live in a namespace of their own; no operator need run, and one that
-does is not in the way: what is made here is orphaned when it is deleted.
+The context is SAGAPLANE_E2E_CONTEXT. The resources live in a namespace of their own. No operator need run; those that
+do are away meanwhile, for they would place orders and write statuses of their own.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,31 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     its = Cluster(f"resources-{uuid.uuid4().hex[:8]}")
-    its.must("apply", "--server-side", "-f", str(ROOT / "k8s" / "crds"))
+    if its.run("get", "crd", *RESOURCES).returncode != 0:  # else the chart brought them, which has the same
+        its.must("apply", "--server-side", "-f", str(ROOT / "k8s" / "crds"))
     its.must("wait", "--for=condition=Established", f"--timeout={SECONDS_MAX}s", *(f"crd/{name}" for name in RESOURCES))
-    its.must("create", "namespace", its.namespace)
-    yield its
-    its.must("delete", "namespace", its.namespace, "--wait=false")
+    with operators_away(its):
+        its.must("create", "namespace", its.namespace)
+        yield its
+        its.must("delete", "namespace", its.namespace, "--wait=false")
+
+
+@contextmanager
+def operators_away(cluster: Cluster) -> Iterator[None]:
+    """Have no operator run in between; those that ran come back."""
+    selector = "--selector=app.kubernetes.io/name=sagaplane,app.kubernetes.io/component=operator"
+    found = json.loads(cluster.must("get", "deployments", "--all-namespaces", selector, "--output=json"))["items"]
+    places = {(its["metadata"]["namespace"], its["metadata"]["name"]): its["spec"]["replicas"] for its in found}
+    for namespace, name in places:
+        cluster.must("--namespace", namespace, "scale", f"deployment/{name}", "--replicas=0")
+        cluster.must(
+            "--namespace", namespace, "wait", "--for=delete", "pods", selector, f"--timeout={SECONDS_MAX - 5}s"
+        )
+    try:
+        yield
+    finally:
+        for (namespace, name), replicas in places.items():
+            cluster.must("--namespace", namespace, "scale", f"deployment/{name}", f"--replicas={replicas}")
 
 
 @pytest.fixture

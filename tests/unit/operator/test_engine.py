@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.operator.memory_api import Fault, refused
 from tests.unit.operator.operators import KEY, NAME, NAMESPACE, Operators, is_held, manifest
 
@@ -22,6 +23,7 @@ from saga_operator.resources import FINALIZER, ORDER_SAGA_PLURAL, STARTED_AT, St
 from sagakit.core.facts import Phase, StepStatus, Verb
 from sagakit.core.messages import Message, Mode
 from sagakit.core.part import ABORT
+from sagakit.core.traces import Span, root_of
 from sagakit.ports import LogUnavailableError
 from sagakit.testing.script import Plays, Script
 
@@ -466,3 +468,41 @@ async def test_the_loops_do_the_same_by_themselves() -> None:
     assert body is not None
     assert body["status"]["phase"] == "Completed"
     assert not is_held(body)
+
+
+class Told:
+    """What is told of traces."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def tell(self, span: Span) -> None:
+        self.spans.append(span)
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_the_operator_is_in_the_trace_of_a_saga_that_is_traced_once_and_as_the_next_leader_says_it(
+    traced: bool,
+) -> None:
+    world = world_with()
+    slowly(world, 0.05)
+    told = Told()
+    for operator in (world.everyone[0], world.start()):
+        operator.engine.acts.witness.spans = told
+        world.settle()
+        (held,) = operator.engine.held.values()
+        state = world.shop.stories[held.known.saga_id].state
+        assert state is not None
+        traceparent = f"00-{'a' * 32}-{root_of(state.saga_id)}-{'01' if traced else '00'}"
+        held.know(state=replace(state, traceparent=traceparent))
+        held.traced = False
+        operator.engine.acts.trace(held)
+        operator.engine.acts.trace(held)
+    if not traced:
+        assert told.spans == []
+        return
+    first, second = told.spans
+    (saga_id,) = world.shop.stories
+    assert first == second
+    assert (first.service, first.place.trace_id, first.parent_id) == ("operator", "a" * 32, root_of(saga_id))
+    assert first.end > first.begin
