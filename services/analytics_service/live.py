@@ -110,6 +110,7 @@ class Live:
         """Open nothing before the first step."""
         self.name = "analytics views"
         self.counts: Counter[str] = Counter()
+        self.buried: Counter[tuple[str, str]] = Counter()
         self._its = its
         self.follower: Follower | None = None
 
@@ -155,7 +156,7 @@ class Live:
         consumer = self.follower.consumer
         found = await consumer.step()
         await self.follower.relay.step()
-        self.counts = consumer.counts
+        self.counts, self.buried = consumer.counts, consumer.buried
         return found and consumer.behind
 
     @property
@@ -177,6 +178,7 @@ class Builder:
         """Compare with what `live` follows."""
         self.name = "analytics rebuild"
         self.counts: Counter[str] = Counter()
+        self.buried: Counter[tuple[str, str]] = Counter()
         self._its = its
         self._live = live
         self._working = asyncio.Lock()
@@ -212,7 +214,7 @@ class Builder:
         follower = self.follower
         follower.log.stop_at(as_places(version.target) if version.state is State.COMPARING else None)
         if await follower.consumer.step():
-            self.counts = follower.consumer.counts
+            self.counts, self.buried = follower.consumer.counts, follower.consumer.buried
             return True
         if version.state is State.BUILDING:
             return await self._meet(follower, version, live)

@@ -14,19 +14,24 @@ from onebox.commands import (
     definitions,
     demo,
     dev,
+    doctor,
     look,
     many,
+    metrics,
     offsets,
     place,
     platform,
     steer,
+    top,
+    trace,
     versions,
 )
 from onebox.errors import MEANINGS, ExitCode
 
 SETTINGS = (
     "Services are found at 127.0.0.1, or where SAGACTL_ORDER_URL, SAGACTL_PAYMENT_URL, SAGACTL_INVENTORY_URL, "
-    "SAGACTL_SHIPPING_URL and SAGACTL_ANALYTICS_URL say. SAGACTL_ACTOR names who asks; "
+    "SAGACTL_SHIPPING_URL, SAGACTL_NOTIFICATION_URL and SAGACTL_ANALYTICS_URL say; Jaeger likewise by "
+    "SAGACTL_JAEGER_URL. Prometheus is asked where SAGACTL_PROMETHEUS_URL names it. SAGACTL_ACTOR names who asks; "
     "SAGACTL_TIMEOUT_SECONDS bounds each answer."
 )
 EPILOG = "\n\n".join(
@@ -85,6 +90,10 @@ add(app, "timeline", look.timeline, "sagactl timeline order-7 --width 120", pane
 add(app, "graph", look.graph, "sagactl graph order/1 --format mermaid", "sagactl graph order-7", panel=LOOK)
 add(app, "events", look.events, "sagactl events order-7 -o jsonl", panel=LOOK)
 add(app, "replay", look.replay, "sagactl replay order-7", panel=LOOK)
+add(app, "trace", trace.trace, "sagactl trace order-7", "sagactl trace order-7 -o json", panel=LOOK)
+add(app, "metrics", metrics.metrics, "sagactl metrics order-7", panel=LOOK)
+add(app, "top", top.top, "sagactl top", "sagactl top --once", "sagactl top -o json", panel=LOOK)
+add(app, "doctor", doctor.doctor, "sagactl doctor", "sagactl doctor --skip kubernetes -o json", panel=LOOK)
 
 because = "--reason 'the provider is back'"
 add(app, "retry", steer.retry, f"sagactl retry order-7 --step payment {because}", panel=STEER)

@@ -9,16 +9,20 @@ from onebox.errors import BadInput
 from onebox.layout import PORTS, Layout
 
 TIMEOUT_SECONDS = 30.0
+JAEGER, JAEGER_URL = "SAGACTL_JAEGER_URL", "http://127.0.0.1:16686"
+PROMETHEUS, PROMETHEUS_URL = "SAGACTL_PROMETHEUS_URL", "http://127.0.0.1:9090"
 ACTOR_LENGTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class CtlSettings:
-    """What a command needs to know before it asks anything."""
+    """What a command needs to know before it asks anything; Prometheus is asked where it is named."""
 
     urls: Mapping[str, str] = field(default_factory=lambda: {name: Layout().url(name) for name in PORTS})
     actor: str = "sagactl"
     timeout_seconds: float = TIMEOUT_SECONDS
+    jaeger_url: str = JAEGER_URL
+    prometheus_url: str | None = None
 
 
 def ctl_settings(environment: Mapping[str, str] | None = None) -> CtlSettings:
@@ -30,10 +34,16 @@ def ctl_settings(environment: Mapping[str, str] | None = None) -> CtlSettings:
     given = os.environ if environment is None else environment
     urls = {name: given.get(f"SAGACTL_{name.upper()}_URL", url).rstrip("/") for name, url in CtlSettings().urls.items()}
     for name, url in urls.items():
-        if not url.startswith(("http://", "https://")):
-            variable = f"SAGACTL_{name.upper()}_URL"
-            raise BadInput(f"{variable} is {url!r}, which is no address", f"set {variable}={Layout().url(name)}")
-    return CtlSettings(urls, _actor(given), _seconds(given))
+        _require_address(f"SAGACTL_{name.upper()}_URL", url, Layout().url(name))
+    jaeger, prometheus = (given.get(name, "").rstrip("/") for name in (JAEGER, PROMETHEUS))
+    _require_address(JAEGER, jaeger or JAEGER_URL, JAEGER_URL)
+    _require_address(PROMETHEUS, prometheus or PROMETHEUS_URL, PROMETHEUS_URL)
+    return CtlSettings(urls, _actor(given), _seconds(given), jaeger or JAEGER_URL, prometheus or None)
+
+
+def _require_address(variable: str, url: str, usual: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"{variable} is {url!r}, which is no address", f"set {variable}={usual}")
 
 
 def _actor(given: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """The order desk: places orders, by HTTP or by message, and keeps the read model in step with the facts."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from sagakit.core.state import SagaState
 from sagakit.ports import Draft, Table, Transaction
 from sagakit.runtime.consumer import dead_message
 from sagakit.runtime.parking import PARKED, ParkedMessage, parked
+from sagakit.runtime.telling import ids_of
 from sagakit.runtime.topics import commands_topic
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS, Change, Speech, StartSaga, Tracker
 from shop_contracts.catalogue import SHOP
@@ -31,6 +33,11 @@ from shop_contracts.messages import OrderCancelled, OrderConfirmed
 from shop_contracts.order_saga import ORDER_SAGA
 
 ORDERS = Table("orders", OrderView, "order_id", (("status", "created_at"), ("user_id", "status", "created_at")))
+
+REFUSED = "refused"
+"""Why an order by message is a dead letter: it breaks a rule, or clashes."""
+
+log_lines = logging.getLogger(__name__)
 
 _decode_request = msgspec.json.Decoder(OrderRequest).decode
 
@@ -190,6 +197,7 @@ class CreateOrders:
     def __init__(self, desk: OrderDesk) -> None:
         """Place what is asked at `desk`."""
         self.counts: Counter[str] = Counter()
+        self.buried = Counter({(commands_topic("order"), REFUSED): 0})
         self._desk = desk
 
     def wants(self, message_type: str) -> bool:
@@ -217,6 +225,7 @@ class CreateOrders:
             await transaction.save(PARKED, early)
         if dead:
             self.counts["dead letters"] += len(dead)
+            self.buried[commands_topic("order"), REFUSED] += len(dead)
             await transaction.send(dead)
 
     def committed(self) -> None:
@@ -235,7 +244,9 @@ class CreateOrders:
         return Placement(message.saga_id, opened, message.id)
 
     def _bury(self, message: Message, error: str, now: datetime) -> Draft:
-        return dead_message("order", message, commands_topic("order"), "refused", error, now)
+        ids = ids_of(message.saga_id, message.correlation_id, message.traceparent)._asdict()
+        log_lines.warning("%s is refused: %s", message.type, error, extra=ids)
+        return dead_message("order", message, commands_topic("order"), REFUSED, error, now)
 
 
 def _parked(message: Message, ref: str, now: datetime) -> ParkedMessage:

@@ -17,6 +17,7 @@ from sagakit.ports import Clock, DuplicateError, Store, StreamMovedError
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.problems import Problem, ProblemError, broken_rule, conflict, invalid, problem
 from sagakit.runtime.ids import TimeOrderedIds
+from sagakit.runtime.telling import about, ids_of
 from shop_contracts.identity import keyed_order_id
 
 BATCH_ORDERS_MAX = 1000
@@ -64,7 +65,9 @@ class Intake:
             placement = self._placement(request, key, traceparent, self.clock.now())
         except InvalidOrderError as error:
             raise _broken(error) from None
-        result = (await self._place([placement]))[0]
+        fact = placement.opening.fact
+        with about(ids_of(placement.order_id, fact.correlation_id, fact.traceparent)):
+            result = (await self._place([placement]))[0]
         if isinstance(result, Placed):
             return result
         raise (invalid if isinstance(result, Late) else conflict)(result.field, result.rule)

@@ -10,6 +10,7 @@ from sagakit.ports import Clock, Store, Transaction
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.problems import conflict
 from sagakit.runtime.sagas import find_saga
+from sagakit.runtime.telling import about, ids_of
 from sagakit.runtime.tracker import Tracker
 
 
@@ -34,7 +35,8 @@ class Verbs:
             if before is None:
                 return None
             ids = [before.saga_id]
-            result = await self.tracker.wish(transaction, ids, verb, actor, reason, now, step)
+            with about(ids_of(before.saga_id, before.correlation_id, before.traceparent)):
+                result = await self.tracker.wish(transaction, ids, verb, actor, reason, now, step)
             return before, result[before.saga_id]
 
         failpoint("http.before_commit")

@@ -30,6 +30,11 @@ HEADERS = {
         "ce_attempt": {"type": "string", "pattern": "^[0-9]+$"},
         "ce_deadline": {"type": "string", "format": "date-time"},
         "traceparent": {"type": "string", "description": "W3C trace context."},
+        "ce_tookmilliseconds": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "How many milliseconds after its cause it was said.",
+        },
     },
 }
 

@@ -14,6 +14,7 @@ import notification_service.wiring as notification
 import order_service.wiring as order
 import payment_service.wiring as payment
 import shipping_service.wiring as shipping
+from onebox.wiring import ALL_TOPICS
 from payment_service.provider import BANK_TABLES
 from sagakit.adapters.kafka import KafkaLog, KafkaSettings
 from sagakit.adapters.kafka.topics import TopicSpec, apply
@@ -21,13 +22,12 @@ from sagakit.adapters.postgres import Address, PostgresStore
 from sagakit.adapters.postgres.migration import migrate
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
 from sagakit.ports import Log, Store, Table
-from shop_contracts.topics import EVENTS, SERVICES, topics_of
 
 SPEED = 20
 EPOCH_SECONDS = 1_750_000_000
 """From here on the hasty clock runs, where no server has a clock of its own; every process agrees."""
 PARTITIONS = 2
-TOPICS = [*EVENTS, *(topic.name for service in SERVICES for topic in topics_of(service))]
+TOPICS = [topic.name for topic in ALL_TOPICS]
 TABLES: Mapping[str, Sequence[Table[Any]]] = {
     "order": order.TABLES,
     "payment": payment.TABLES,

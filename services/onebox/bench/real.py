@@ -8,9 +8,8 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,20 +21,18 @@ from rich.table import Table
 
 import inventory_service.wiring as inventory
 from onebox.bench import real_limits
+from onebox.bench.costs import sizes, tracing
 from onebox.bench.limits import machine
 from onebox.bench.load import BATCH, PRODUCTS, Load, LoadError, chunks, percentile
 from onebox.bench.processes import profile_by_room
-from onebox.bench.scenarios import ALL_REFUSED, ALL_SUCCEED, DEMO, QUIET, Lines
-from onebox.bench.servers import Servers, process_cpu, servers
-from onebox.box import Box
-from onebox.layout import SERVICES, Layout
-from onebox.wiring import ALL_TOPICS
+from onebox.bench.real_shop import IN_FLIGHT_MAX, WARM_ORDERS, RealBench, used
+from onebox.bench.scenarios import ALL_REFUSED, ALL_SUCCEED, DEMO, Lines
+from onebox.bench.servers import servers
+from onebox.layout import SERVICES
 from order_service.desk import ORDERS
-from order_service.wiring import TABLES
 from sagakit.adapters.kafka import KafkaLog, KafkaSettings
 from sagakit.adapters.kafka import topics as kafka
-from sagakit.adapters.postgres import Address, PostgresStore
-from sagakit.adapters.postgres.migration import migrate
+from sagakit.adapters.postgres import PostgresStore
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message, message_id, name_based_id
 from sagakit.ports import Draft, Query, Store
@@ -43,89 +40,6 @@ from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 from shop_contracts.messages import Item, OrderCreated, PaymentCompleted
 from shop_contracts.order_saga import ORDER, ORDER_SAGA, PAYMENT
-
-OFFSET = 21_000
-IN_FLIGHT_MAX = 2_000
-WARM_ORDERS = 5_000
-
-
-@dataclass(slots=True)
-class RealBench:
-    """How much is measured, and upon what."""
-
-    servers: Servers
-    directory: Path
-    orders: int
-    processes: int
-    partitions: int
-    seed: int
-    without: frozenset[str]
-    run: int = 0
-
-    @asynccontextmanager
-    async def running(
-        self, rates: dict[str, str], without: frozenset[str] = frozenset()
-    ) -> AsyncIterator[tuple[Box, Load]]:
-        """Run the services over empty databases and topics, with full shelves."""
-        await self.servers.forget(self.prefix)
-        self.run += 1
-        await self.servers.fresh(self.prefix)
-        await prepare(self.database_url, self.kafka(), self.partitions)
-        async with self.again(rates, without) as box:
-            store = PostgresStore(self.address("order"), TABLES)
-            load = Load(box.layout.url("order"), box.layout.url("inventory"), store, self.seed)
-            try:
-                await load.stock()
-                yield box, load
-            finally:
-                await load.client.aclose()
-                await store.close()
-
-    @asynccontextmanager
-    async def again(self, rates: dict[str, str], without: frozenset[str] = frozenset()) -> AsyncIterator[Box]:
-        """Run the services over the databases and topics of the run before."""
-        environment = {
-            **QUIET,
-            **rates,
-            "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS": self.servers.brokers,
-            "SAGAPLANE_KAFKA_TOPIC_PREFIX": f"{self.prefix}.",
-            "SAGAPLANE_DATABASE_URL": self.database_url,
-            "SAGAPLANE_INSTANCE": "0",
-        }
-        async with Box(self.directory, self.processes, environment, Layout(OFFSET, self.without | without)) as box:
-            yield box
-
-    @property
-    def prefix(self) -> str:
-        """What the databases and topics of this run begin with."""
-        return f"b{self.run}"
-
-    @property
-    def database_url(self) -> str:
-        """The databases of this run."""
-        return self.servers.database_url(self.prefix)
-
-    def address(self, service: str) -> Address:
-        """Return the database of a service."""
-        return Address(self.database_url.replace("{service}", service), service)
-
-    def kafka(self) -> KafkaSettings:
-        """Return how the log of this run is reached."""
-        return KafkaSettings(bootstrap_servers=self.servers.brokers, topic_prefix=f"{self.prefix}.")
-
-
-async def prepare(url: str, settings: KafkaSettings, partitions: int) -> None:
-    """Make all topics and schemas."""
-    from importlib import import_module
-
-    specs = [
-        kafka.TopicSpec.of(t.name, partitions, 1, keep_seconds=t.keep_seconds, compacted=t.compacted)
-        for t in ALL_TOPICS
-    ]
-    await kafka.apply(settings, specs)
-    for name in ("order", "payment", "inventory", "shipping", "notification", "analytics"):
-        for schema, tables in import_module(f"{name}_service.wiring").STORES.items():
-            await migrate(Address(url.replace("{service}", name), schema), tables)
 
 
 async def throughput(bench: RealBench, rates: dict[str, str], name: str, wanted: str) -> Lines:
@@ -167,13 +81,6 @@ async def limits(bench: RealBench) -> list[tuple[str, str]]:
         ("aiokafka, records produced", f"{produced:,.0f}/s"),
         ("aiokafka, records consumed", f"{consumed:,.0f}/s"),
     ]
-
-
-async def used(bench: RealBench, box: Box) -> dict[str, float]:
-    """Return the CPU seconds of every process so far."""
-    spread = box.layout.spread(box.processes)
-    ours = {"+".join(names): process_cpu(child.pid) for names, child in zip(spread, box.children, strict=True)}
-    return {**ours, **await bench.servers.cpu_seconds()}
 
 
 async def latency(bench: RealBench, per_second: int = 800, seconds: int = 20) -> Lines:
@@ -304,6 +211,8 @@ SCENARIOS: dict[str, Callable[[RealBench], Awaitable[Lines]]] = {
     "latency": latency,
     "participant": participant,
     "restart": restart,
+    "traces": tracing,
+    "sizes": sizes,
 }
 
 
@@ -315,6 +224,17 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=6, help="over how many processes the services are spread")
     parser.add_argument("--partitions", type=int, default=4, help="of each topic")
     parser.add_argument("--without", choices=["analytics", "notification"], action="append", default=[])
+    parser.add_argument(
+        "--traces",
+        type=float,
+        nargs="+",
+        default=[0.0, 0.01, 1.0],
+        metavar="SHARE",
+        help="for traces: the shares of sagas that are traced, the one to compare with first",
+    )
+    parser.add_argument(
+        "--collector", choices=["sink", "jaeger"], default="sink", help="for traces: what takes the spans"
+    )
     parser.add_argument("--seed", type=int, default=None, help="names the orders; printed")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.scenarios if name not in SCENARIOS]:
@@ -335,6 +255,8 @@ async def _run(chosen: argparse.Namespace) -> None:
                 chosen.partitions,
                 seed,
                 frozenset(chosen.without),
+                tuple(chosen.traces),
+                chosen.collector,
             )
             facts = Table("", "", title="The machine and its limits", title_justify="left", show_header=False)
             for name, value in [

@@ -16,6 +16,8 @@ POSTGRES_OPTIONS = ("shared_buffers=2GB", "max_wal_size=4GB", "checkpoint_timeou
 """Nothing of it touches durability: `fsync` and `synchronous_commit` are on."""
 START_SECONDS_MAX = 90.0
 DATABASES = ("order", "payment", "inventory", "shipping", "notification", "analytics")
+SERVERS = ("kafka", "postgres")
+"""Which of what uses CPU is no process of ours."""
 PASSWORD = "bench"  # noqa: S105 - of a container that lives for one measurement
 
 
@@ -64,9 +66,19 @@ class Servers:
             f"PostgreSQL {told.strip()}; Kafka acks=all, idempotent producers, one broker, page cache as Kafka ships it"
         )
 
+    async def sizes(self, prefix: str) -> dict[str, float]:
+        """Return how many bytes there are in each database, and in all topics, of this prefix."""
+        asked = f"SELECT datname, pg_database_size(datname) FROM pg_database WHERE datname LIKE '{prefix}_%'"  # noqa: S608 - our words
+        told = await docker("exec", self.postgres, "psql", "-U", "postgres", "-AtF", " ", "-c", asked)
+        rows = sorted(line.split() for line in told.splitlines())
+        found = {f"bytes in database {name.removeprefix(f'{prefix}_')}": float(size) for name, size in rows}
+        looked = ("find", "/", "-xdev", "-path", f"*/{prefix}.*/*.log", "-exec", "stat", "-c", "%s", "{}", "+")
+        segments = await docker("exec", self.kafka, *looked, check=False)
+        return {**found, "bytes in the log": float(sum(map(int, segments.split())))}
+
     async def cpu_seconds(self) -> dict[str, float]:
         """Return what each server has used since it began."""
-        return {"kafka": await _cpu(self.kafka), "postgres": await _cpu(self.postgres)}
+        return dict(zip(SERVERS, [await _cpu(self.kafka), await _cpu(self.postgres)], strict=True))
 
 
 @asynccontextmanager
@@ -77,7 +89,7 @@ async def servers() -> AsyncIterator[Servers]:
         ServersError: when there is no container engine, or a server does not start.
     """
     name = f"sagaplane-bench-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    its = Servers(f"{name}-postgres", _free_port(), f"{name}-kafka", _free_port())
+    its = Servers(f"{name}-postgres", free_port(), f"{name}-kafka", free_port())
     try:
         await _start(its)
         yield its
@@ -157,7 +169,8 @@ def process_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

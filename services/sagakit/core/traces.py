@@ -6,6 +6,7 @@ process leaves a gap, but no orphan.
 """
 
 import enum
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha1
 
@@ -13,11 +14,11 @@ import msgspec
 
 from sagakit.core.messages import NAMESPACE, is_traceparent
 
-UNSAMPLED_BITS = 64
-"""The part of a trace id that chooses whether it is sampled, as OpenTelemetry's own sampler does."""
 SPAN_DIGITS = 16
 
 Value = str | int | float | bool
+Chosen = Callable[[str], bool]
+"""Tells of the id of a trace that nobody else has decided about whether its spans are to be told; always the same."""
 
 
 class SpanKind(enum.IntEnum):
@@ -83,16 +84,12 @@ def sampled(traceparent: str | None) -> bool:
     return traceparent is not None and bool(int(traceparent[-2:], 16) & 1)
 
 
-def begin(saga_id: str, caller: str | None, rate: float) -> str | None:
-    """Return the `traceparent` of a saga that begins: the caller's as it is, or our own for this share of all sagas."""
+def begin(saga_id: str, caller: str | None, chosen: Chosen) -> str | None:
+    """Return the `traceparent` of a saga that begins: the caller's as it is, or our own if its trace is chosen."""
     if is_traceparent(caller):
         return caller
-    if rate <= 0:
-        return None
     trace = trace_of(saga_id)
-    if int(trace[-UNSAMPLED_BITS // 4 :], 16) >= rate * 2**UNSAMPLED_BITS:
-        return None
-    return f"00-{trace}-{root_of(saga_id)}-01"
+    return f"00-{trace}-{root_of(saga_id)}-01" if chosen(trace) else None
 
 
 def took(begin: datetime | None, end: datetime) -> int:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown
+from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown, with_opentelemetry
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Table
 from sagakit.runtime.catalogue import SPANS, SPANS_DROPPED
 from sagakit.runtime.clock import SystemClock
 from sagakit.runtime.metrics import Sample
+from sagakit.runtime.observation import program_version
 from sagakit.runtime.service import Service
 from sagakit.runtime.settings import SettingsError, read
 from sagakit.runtime.witness import SYSTEM
@@ -92,8 +93,10 @@ class Adapters:
     def watch(self, service: Service) -> Service:
         """Have what the service does be seen from outside; before it starts."""
         if self.spans is not None:
+            from sagakit.adapters.otel import by_ratio
+
             system = "kafka" if self.settings.kafka else SYSTEM
-            service.trace(self.spans, self.settings.traces_sample, system)
+            service.trace(self.spans, by_ratio(self.settings.traces_sample), system)
             service.sampled.append(self._span_samples)
         return service
 
@@ -119,7 +122,7 @@ async def opened(environment: Mapping[str, str], topics: Iterable[str]) -> Async
         LogUnavailableError, StoreUnavailableError: when a server cannot be reached, or is not as it has to be.
         WrongFileError: when a file belongs to something else.
     """
-    environment = named(environment)
+    environment = with_opentelemetry(named(environment))
     refuse_unknown(environment)
     settings = read(PlatformSettings, environment).checked()
     async with AsyncExitStack() as stack:
@@ -137,7 +140,7 @@ def open_spans(settings: PlatformSettings) -> "OtlpSpans | None":
         return None
     from sagakit.adapters.otel import OtlpSpans
 
-    spans = OtlpSpans(settings.traces_endpoint)
+    spans = OtlpSpans(settings.traces_endpoint, program_version())
     spans.start()
     return spans
 

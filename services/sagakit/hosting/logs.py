@@ -15,7 +15,7 @@ import msgspec
 from typing_extensions import override
 
 from sagakit.runtime.settings import read, variable
-from sagakit.runtime.telling import Ids, current
+from sagakit.runtime.telling import Ids, current, whose
 
 FIELDS = ("saga_id", "correlation_id", "trace_id", "span_id")
 """What a line may say with `extra`, where no saga is being handled."""
@@ -148,7 +148,8 @@ def _take_over(logger: logging.Logger) -> None:
 
 def _ids(record: logging.LogRecord) -> Ids:
     told = {name: str(value) for name in FIELDS if (value := getattr(record, name, None))}
-    handled = current()
+    error = record.exc_info[1] if record.exc_info else None
+    handled = current() or (whose(error) if error is not None else None)
     if handled is None:
         return Ids(told.get("saga_id", ""), told.get("correlation_id", ""), *(told.get(n, "") for n in FIELDS[2:]))
     return handled._replace(**told)

@@ -18,6 +18,12 @@ KAFKA = "SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS"
 DATABASE = "SAGAPLANE_DATABASE_URL"
 TRACES = "SAGAPLANE_TRACES_ENDPOINT"
 """Where a collector takes spans, by OTLP over HTTP; without it, none are told."""
+SAMPLE = "SAGAPLANE_TRACES_SAMPLE"
+OTEL_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+OTEL_ALL = "OTEL_EXPORTER_OTLP_ENDPOINT"
+OTEL_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+SHARES = {"always_on": "1", "always_off": "0"}
+"""OpenTelemetry's names of samplers that need no argument, as shares."""
 KAFKA_VARIABLES = frozenset(
     f"SAGAPLANE_KAFKA_{name}"
     for name in (
@@ -63,7 +69,7 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
     kafka: Annotated[str, variable(KAFKA)] = ""
     partitions: Annotated[int, Meta(ge=1, le=10_000), variable("SAGAPLANE_PARTITIONS")] = 4
     traces_endpoint: Annotated[str, variable(TRACES)] = ""
-    traces_sample: Annotated[Rate, variable("SAGAPLANE_TRACES_SAMPLE")] = 1.0
+    traces_sample: Annotated[Rate, variable(SAMPLE)] = 1.0
 
     def database_of(self, service: str) -> str:
         """Return the address of a service's database."""
@@ -85,6 +91,36 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
         if self.traces_endpoint and not _is_url(self.traces_endpoint):
             raise SettingsError(f"{TRACES}={self.traces_endpoint}: expected http://collector:4318")
         return self
+
+
+def with_opentelemetry(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment with what OpenTelemetry's own variables say of traces, where ours say nothing.
+
+    Raises:
+        SettingsError: when one of them means nothing.
+    """
+    found: dict[str, str] = {}
+    if not environment.get(TRACES) and (endpoint := _otel_endpoint(environment)):
+        found[TRACES] = endpoint
+    sampler = environment.get("OTEL_TRACES_SAMPLER", "").removeprefix("parentbased_")
+    share = SHARES.get(sampler) or (environment.get("OTEL_TRACES_SAMPLER_ARG") if sampler == "traceidratio" else None)
+    if share and not environment.get(SAMPLE):
+        found[SAMPLE] = share
+    return {**environment, **found}
+
+
+def _otel_endpoint(environment: Mapping[str, str]) -> str:
+    """Return where OpenTelemetry's variables send traces over HTTP; nothing when they are for gRPC, or turned off."""
+    off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    protocol = next((its for name in OTEL_PROTOCOLS if (its := environment.get(name))), "")
+    if off or environment.get("OTEL_TRACES_EXPORTER") == "none" or protocol == "grpc":
+        return ""
+    for name, path in ((OTEL_TRACES, ""), (OTEL_ALL, "/v1/traces")):
+        if endpoint := environment.get(name):
+            if not _is_url(endpoint):
+                raise SettingsError(f"{name}={endpoint}: expected http://collector:4318, or {TRACES} beside it")
+            return endpoint.rstrip("/") + path if path else endpoint
+    return ""
 
 
 def refuse_unknown(environment: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from sagakit.core.facts import AbortCode, ByHand
 from sagakit.core.messages import name_based_id
 from sagakit.core.part import Declined, Succeeded
 from sagakit.ports import Transaction
+from sagakit.runtime.telling import Ids, ids_of
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -32,6 +33,13 @@ class Ask(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     happened: bool = True
     by_hand: ByHand | None = None
     since: datetime | None = None
+    correlation_id: str = ""
+    traceparent: str | None = None
+
+    @property
+    def ids(self) -> Ids:
+        """Whose this is, for the lines of the log."""
+        return ids_of(self.saga_id, self.correlation_id or self.saga_id, self.traceparent)
 
     @property
     def idempotency_key(self) -> str:

@@ -110,6 +110,14 @@ STEP_DURATION = Named(
     ("definition", "step", "outcome"),
     MESSAGE_SECONDS,
 )
+STEP_WAIT = Named(
+    "saga_step_schedule_to_start_seconds",
+    "histogram",
+    "seconds",
+    "From when the cause of a step was said to when the step is taken up: the way through outbox, log and queue.",
+    ("definition", "step"),
+    MESSAGE_SECONDS,
+)
 STEP_RETRIES = Named(
     "saga_step_retries_total",
     "counter",
@@ -258,6 +266,7 @@ CATALOGUE = (
     INSTANCE_DEADLINE,
     INSTANCE_DROPPED,
     STEP_DURATION,
+    STEP_WAIT,
     STEP_RETRIES,
     STEP_STUCK,
     COMPENSATIONS,
@@ -307,6 +316,7 @@ STEP_SPAN = SpanNamed("process {step}", "From what caused a step to its answer; 
 COMPENSATION_SPAN = SpanNamed("compensate {step}", "The same of a compensation; it links to what it takes back.")
 STUCK_SPAN = SpanNamed("stuck {step}", "A step or a compensation whose attempts are used up.")
 ABORT_SPAN = SpanNamed("abort", "From when a saga was due to the request that it stops; for a person's, of no length.")
+PLACE_SPAN = SpanNamed("place", "The operator stands for the saga with a resource; of no length, when the saga begins.")
 CONTROL_SPAN = SpanNamed("{control}", "A person suspended, resumed or killed the saga; of no length.")
 LISTEN_SPAN = SpanNamed("process {topic}", "A service that only listens handled one message of the saga.")
 POLL_SPAN = SpanNamed("poll {topic}", "A batch, in a trace of its own, with links to the sagas of its messages.")
@@ -317,6 +327,7 @@ SPAN_CATALOGUE = (
     COMPENSATION_SPAN,
     STUCK_SPAN,
     ABORT_SPAN,
+    PLACE_SPAN,
     CONTROL_SPAN,
     LISTEN_SPAN,
     POLL_SPAN,
@@ -333,6 +344,7 @@ BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
 CORRELATION_ID = "saga.correlation_id"
 SAGA_ID = "saga.id"
+RESOURCE = "saga.resource"
 DEFINITION = "saga.definition"
 MODE = "saga.mode"
 STEP = "saga.step"
@@ -352,6 +364,7 @@ ATTRIBUTES = {
     ERROR_TYPE: "Why it failed, in one word.",
     CORRELATION_ID: "The id that the caller knows the saga by.",
     SAGA_ID: "The saga.",
+    RESOURCE: "The OrderSaga that stands for it, with its namespace.",
     DEFINITION: "Its definition and version.",
     MODE: "choreography or orchestration.",
     STEP: "The step.",

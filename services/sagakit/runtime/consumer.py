@@ -32,8 +32,9 @@ from sagakit.ports import (
     TopicRecreatedError,
     Transaction,
 )
-from sagakit.runtime.dead_letters import letter_data
+from sagakit.runtime.dead_letters import letter_data, readable_headers
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.telling import ids_in
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.wire import definition_in, draft, parse, type_in
 
@@ -41,6 +42,10 @@ BATCH_RECORDS_MAX = 1000
 SMALL_BATCH = 200
 COUNTED = ("batches", "records", "messages", "dead letters", "fenced")
 """From zero on: a counter that is not there before its first increase hides it."""
+UNREADABLE, UNHANDLED = "unreadable", "unhandled"
+"""Why a consumer buries a record; others bury for reasons of their own."""
+LINES_MAX = 20
+"""How many dead letters of one batch have a line of their own in the log."""
 log_lines = logging.getLogger(__name__)
 
 
@@ -116,6 +121,8 @@ class Consumer:
         """
         self.name = f"{group} consumer"
         self.counts = Counter(dict.fromkeys(COUNTED, 0))
+        self.buried: Counter[tuple[str, str]] = Counter()
+        """How many records were buried, by their topic and the reason."""
         self._service = service
         self._instance = instance
         self._group = group
@@ -208,6 +215,8 @@ class Consumer:
             member, topics = f"{self._service}-{self._instance}", self._handler.topics
             self._membership = await self._log.join(self._group, member, topics)
             self._topics = topics
+            for topic in topics:
+                self.buried.update({(topic, UNREADABLE): 0, (topic, UNHANDLED): 0})
             failpoint("group.after_join")
         assigned = await self._membership.assignment()
         if assigned == self._assigned:
@@ -274,8 +283,7 @@ class Consumer:
             await self._settle(records[:half])
             await self._settle(records[half:])
             return
-        ids = {"saga_id": records[0].key or ""}
-        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error, extra=ids)
+        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error, extra=_ids(records[0]))
         await self._bury(records[0], error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
@@ -290,7 +298,7 @@ class Consumer:
             if messages:
                 await self._hand_over(transaction, messages, sources, now)
             if unreadable:
-                await transaction.send(self._dead_letter(u.record, "unreadable", u.error, now) for u in unreadable)
+                await transaction.send(self._dead_letter(u.record, UNREADABLE, u.error, now) for u in unreadable)
             failpoint("consumer.within")
 
         failpoint("consumer.before_commit")
@@ -309,7 +317,8 @@ class Consumer:
         self.counts["messages"] += len(messages)
         if self.heard is not None and messages:
             self.heard(self._group, messages, sources, now)
-        self.counts["dead letters"] += len(unreadable)
+        if unreadable:
+            self._tell(unreadable)
 
     async def _hand_over(
         self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
@@ -317,6 +326,16 @@ class Consumer:
         """Let the handler have its messages; `sources` are the records that they came in."""
         del sources
         await self._handler.handle(transaction, messages, now)
+
+    def _tell(self, unreadable: Sequence[Unreadable]) -> None:
+        """Count what was buried, and leave a line about each."""
+        self.counts["dead letters"] += len(unreadable)
+        self.buried.update((its.record.topic, UNREADABLE) for its in unreadable)
+        for its in unreadable[:LINES_MAX]:
+            where = _where(its.record)
+            log_lines.warning("%s cannot read %s: %s", self.name, where, its.error, extra=_ids(its.record))
+        if len(unreadable) > LINES_MAX:
+            log_lines.warning("%s cannot read %d more", self.name, len(unreadable) - LINES_MAX)
 
     def _read(self, records: Sequence[Record]) -> tuple[list[Message], list[Record], list[Unreadable]]:
         messages: list[Message] = []
@@ -358,13 +377,14 @@ class Consumer:
 
         async def work(transaction: Transaction) -> None:
             await transaction.advance(self._group, *at, self._positions[at], record.offset + 1)
-            await transaction.send([self._dead_letter(record, "unhandled", f"{type(error).__name__}: {error}", now)])
+            await transaction.send([self._dead_letter(record, UNHANDLED, f"{type(error).__name__}: {error}", now)])
 
         failpoint("consumer.before_commit")
         await self._store.transact(work)
         failpoint("consumer.after_commit")
         self._positions[at] = record.offset + 1
         self.counts["dead letters"] += 1
+        self.buried[record.topic, UNHANDLED] += 1
 
     def _dead_letter(self, record: Record, reason: str, error: str, now: datetime) -> Draft:
         return dead_letter(self._service, record, reason, error, now)
@@ -397,6 +417,11 @@ def _letter(service: str, record: Record, reason: str, error: str, now: datetime
         causation_id=headers.get("ce_id") or "",
         data=encode_data(data),
     )
+
+
+def _ids(record: Record) -> dict[str, str]:
+    """Return whose the record is, for a line of the log."""
+    return ids_in(readable_headers(record)[0], record.key)._asdict()
 
 
 def _where(record: Record) -> str:

@@ -234,7 +234,7 @@ def letter_data(record: Record, reason: str, error: str) -> DeadLetterData:
     """
     value = record.value.decode("utf-8", "backslashreplace")
     told = value.encode() == record.value and not ESCAPED.search(value)
-    headers, headers_told = _headers(record)
+    headers, headers_told = readable_headers(record)
     return DeadLetterData(
         reason,
         error,
@@ -258,6 +258,18 @@ def original(letter_id: str, data: DeadLetterData, topic: str = "") -> Draft:
     if not (data.topic or topic):
         raise NotRedrivableError(f"{letter_id}: it does not say which topic its message came from")
     return Draft(data.topic or topic, data.key, _original_headers(letter_id, data), _original_value(letter_id, data))
+
+
+def readable_headers(record: Record) -> tuple[dict[str, str], bool]:
+    """Return the headers as text, as far as they can be read, and whether that is all there is to them."""
+    try:
+        headers = headers_of(record)
+        _decode_plain_headers(record.headers)
+    except UnicodeDecodeError:
+        return {}, False
+    except msgspec.MsgspecError:
+        return headers, False
+    return headers, True
 
 
 async def _decide(log: Log, decision: Draft) -> None:
@@ -285,18 +297,6 @@ def _bytes(letter_id: str, text: str) -> bytes:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise NotRedrivableError(f"{letter_id}: its bytes cannot be read: {error}") from None
-
-
-def _headers(record: Record) -> tuple[dict[str, str], bool]:
-    """Return the headers as text, as far as they can be read, and whether that is all there is to them."""
-    try:
-        headers = headers_of(record)
-        _decode_plain_headers(record.headers)
-    except UnicodeDecodeError:
-        return {}, False
-    except msgspec.MsgspecError:
-        return headers, False
-    return headers, True
 
 
 def _letter(service: str, record: Record, envelope: Envelope, data: DeadLetterData) -> DeadLetter:

@@ -33,7 +33,6 @@ COUNTS: Mapping[str, Named] = {
     "records": RECORDS,
     "batches": BATCHES,
     "messages": CONSUMED,
-    "dead letters": DEAD,
     "fenced": FENCED,
     "published": SENT,
 }
@@ -49,6 +48,13 @@ class Counting(Protocol):
 
     name: str
     counts: Counter[str]
+
+
+@runtime_checkable
+class Burying(Protocol):
+    """Whoever sends messages to the dead letters, and counts them by their topic and the reason."""
+
+    buried: Counter[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,14 @@ def counted(loops: Iterable[Counting]) -> Iterable[Sample]:
         for word, named in COUNTS.items():
             if word in loop.counts:
                 yield named, (loop.name,), loop.counts[word]
+        yield from buried(loop.name, loop)
+
+
+def buried(name: str, its: object) -> Iterable[Sample]:
+    """Return the samples of the dead letters of a loop of this name, or of its handler; there may be none."""
+    if isinstance(its, Burying):
+        for (topic, reason), number in its.buried.items():
+            yield DEAD, (name, topic, reason), number
 
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -241,6 +255,7 @@ __all__ = [
     "PENDING",
     "REQUESTS",
     "AtScrape",
+    "Burying",
     "Count",
     "Counted",
     "Counting",
@@ -251,5 +266,6 @@ __all__ = [
     "Named",
     "Sample",
     "Samples",
+    "buried",
     "counted",
 ]

@@ -7,7 +7,7 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 from sagakit.core.definition import Saga
-from sagakit.core.traces import begin
+from sagakit.core.traces import Chosen, begin
 from sagakit.ports import Clock, Log, LogUnavailableError, OffsetOutOfRangeError, Store, StoreUnavailableError
 from sagakit.runtime.actions import OutsideAction
 from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, STEP_RETRIES
@@ -15,7 +15,7 @@ from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, saga_gauges
 from sagakit.runtime.lease import Lease
 from sagakit.runtime.live_sagas import LiveSagas
-from sagakit.runtime.metrics import Sample
+from sagakit.runtime.metrics import Sample, buried
 from sagakit.runtime.participant import NO_NEWS, Participant
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.retelling import Retelling
@@ -47,6 +47,7 @@ class Observation:
         self._listeners: list[Consumer] = []
         self._unhurried: list[Consumer] = []
         self._consumers: list[Consumer] = []
+        self._handlers: list[tuple[str, Handler]] = []
         self._live = LiveSagas()
 
     def sagas(self) -> Iterable[Saga]:
@@ -61,17 +62,22 @@ class Observation:
     def watch(self, handler: Handler, consumer: Consumer, *, unhurried: bool = False) -> None:
         """See what this consumer hears."""
         self._consumers.append(consumer)
+        self._handlers.append((consumer.name, handler))
         if isinstance(handler, Participant | Tracker):
             self._actors.append((consumer.name, handler))
         else:
             (self._unhurried if unhurried else self._listeners).append(consumer)
 
-    def trace(self, spans: Spans, rate: float, system: str) -> Retelling:
-        """Tell spans from now on, of this share of the sagas that begin here; returns a loop that catches up first."""
+    def topics(self) -> set[str]:
+        """Return what is listened to now."""
+        return {topic for _, handler in self._handlers for topic in handler.topics}
+
+    def trace(self, spans: Spans, chosen: Chosen, system: str) -> Retelling:
+        """Tell spans from now on, of the chosen ones of the sagas that begin here; returns a loop that catches up."""
         self.witness.spans, self.witness.system = spans, system
         for _, actor in self._actors:
             if isinstance(actor, Tracker):
-                actor.traced = partial(begin, rate=rate)
+                actor.traced = partial(begin, chosen=chosen)
         for consumer in self._listeners:
             consumer.heard = self.witness.heard
         for consumer in self._unhurried:
@@ -84,8 +90,11 @@ class Observation:
         for name, actor in self._actors:
             yield DUPLICATES, (name,), actor.counts[NO_NEWS]
             if isinstance(actor, Participant):
+                yield from actor.waits.samples()
                 for command in (name for name, action in actor.actions.items() if isinstance(action, OutsideAction)):
                     yield STEP_RETRIES, (command,), actor.counts[command]
+        for name, handler in self._handlers:
+            yield from buried(name, handler)
         yield from self.witness.samples()
 
     async def measured(self) -> list[Sample]:

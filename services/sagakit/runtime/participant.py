@@ -1,5 +1,6 @@
 """A participant: it hears messages, looks up what its part demands, carries that out, and says what came of it."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -35,8 +36,11 @@ from sagakit.core.reactions import Share, share
 from sagakit.core.traces import took
 from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
 from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
+from sagakit.runtime.catalogue import STEP_WAIT
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.parking import PARKED, RELEASED_MAX, ParkedMessage, parked, release, release_started, said_on
+from sagakit.runtime.telling import about
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
 from sagakit.runtime.wire import draft
 
@@ -48,6 +52,10 @@ UNASKED_SECONDS = 5
 NO_NEWS = "no news"
 PARKED_LOOK_SECONDS = 5
 """How often it is looked for messages that an older process parked, because it does not know their definition."""
+
+LINES_MAX = 20
+"""How many calls without an outcome have a line of their own in the log, of those that were made together."""
+log_lines = logging.getLogger(__name__)
 
 PARTS: Table[Part] = Table("parts", Part, "saga_id", (("due",),))
 
@@ -84,6 +92,9 @@ class Participant:
         self._look_at: datetime | None = None
         self.counts: Counter[str] = Counter()
         """Messages that were no news, and outside calls without an outcome, by their command."""
+        self.waits = Distributions(STEP_WAIT)
+        """How long steps waited until they were taken up."""
+        self._waited: list[tuple[str, str, float]] = []
         self._begun_until: datetime | None = None
         self.topics = heard_topics(name)
         self.beginnings: frozenset[str] = frozenset()
@@ -102,6 +113,8 @@ class Participant:
             text = f"{self.name} takes part in {saga.ref} but has no action for {', '.join(missing)}"
             raise ValueError(text)
         self.shares[saga.ref] = learned
+        for step in learned.by_step:
+            self.waits.at(saga.ref, step)
         self._look_at = None
         self._wanted |= learned.hears | learned.commands
         self.topics |= learned.topics
@@ -117,16 +130,18 @@ class Participant:
         await turn.hear(messages)
         await turn.carry_out()
         await turn.save()
-        self._intended = turn.intended
+        self._intended, self._waited = turn.intended, turn.waited
 
     def committed(self) -> None:
-        """Take up the outside calls whose intent is durable now."""
+        """Take up the outside calls whose intent is durable now, and count how long what was done had waited."""
         self._fresh += self._intended
-        self._intended = []
+        for definition, step, seconds in self._waited:
+            self.waits.at(definition, step).observe(seconds, 0.0)
+        self._intended, self._waited = [], []
 
     def failed(self) -> None:
-        """Forget intents that were not made durable."""
-        self._intended = []
+        """Forget what was not made durable."""
+        self._intended, self._waited = [], []
 
     async def step(self) -> bool:
         """Carry out what is due: the outside calls just intended, then what is to be tried again."""
@@ -208,10 +223,11 @@ class Participant:
         action = self.actions[command]
         assert isinstance(action, OutsideAction), f"{command} is not carried out outside"
         failpoint("outside.before_call")
-        replies = await action.call(asks)
+        with about(asks[0].ids if len(asks) == 1 else None):
+            replies = await action.call(asks)
         assert len(replies) == len(asks), f"{command}: {len(asks)} asks got {len(replies)} replies"
         failpoint("outside.after_call")
-        self.counts[command] += sum(isinstance(reply, Unknown) and reply.asked for reply in replies)
+        self._tell(command, asks, replies)
         now = self.clock.now()
 
         async def work(transaction: Transaction) -> _Turn:
@@ -224,6 +240,17 @@ class Participant:
         turn = await self._store.transact(work)
         failpoint("outside.after_commit")
         self._fresh += turn.intended
+
+    def _tell(self, command: str, asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]) -> None:
+        """Count the calls of which no outcome is known, and leave a line about each."""
+        doubtful = [(a, r) for a, r in zip(asks, replies, strict=True) if isinstance(r, Unknown) and r.asked]
+        self.counts[command] += len(doubtful)
+        for ask, reply in doubtful[:LINES_MAX]:
+            log_lines.info(
+                "%s has no outcome yet, attempt %d: %s", command, ask.tries + 1, reply.error, extra=ask.ids._asdict()
+            )
+        if len(doubtful) > LINES_MAX:
+            log_lines.info("%s has no outcome yet for %d more", command, len(doubtful) - LINES_MAX)
 
 
 def heard_topics(name: str, *sagas: Saga) -> frozenset[str]:
@@ -243,6 +270,7 @@ class _Turn:
         self._todo: list[tuple[str, Todo]] = []
         self._out: list[Draft] = []
         self._since: dict[str, datetime] = {}
+        self.waited: list[tuple[str, str, float]] = []
         self.intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
 
     async def hear(self, messages: Sequence[Message]) -> None:
@@ -392,6 +420,9 @@ class _Turn:
         undoing = isinstance(todo, Undo) or (isinstance(todo, Resolve) and todo.compensating)
         command = rule.step.compensation if undoing else rule.step.command
         assert command is not None, f"{todo.step} has no compensation"
+        since = self._since.get(todo.cause)
+        if since is not None and isinstance(todo, Act):
+            self.waited.append((part.definition, todo.step, max(0.0, (self._now - since).total_seconds())))
         return command, Ask(
             saga_id=part.saga_id,
             step=todo.step,
@@ -401,7 +432,9 @@ class _Turn:
             tries=part.step(todo.step).tries,
             happened=todo.happened if isinstance(todo, Undo) else True,
             by_hand=todo.by_hand if isinstance(todo, Resolve) else None,
-            since=self._since.get(todo.cause),
+            since=since,
+            correlation_id=part.correlation_id,
+            traceparent=part.traceparent,
         )
 
     def _say(self, part: Part, say: Say) -> None:

@@ -4,7 +4,7 @@ A view's rows and its offsets are one transaction, so a restart counts nothing t
 that what belongs together comes together, also while years of events are caught up with.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -225,6 +225,11 @@ class Unhurried:
     def ready(self) -> bool:
         """True once partitions were assigned."""
         return self._consumer.ready
+
+    @property
+    def buried(self) -> Counter[tuple[str, str]]:
+        """How many records were buried, by their topic and the reason."""
+        return self._consumer.buried
 
     async def step(self) -> bool:
         """Handle what has gathered; tell whether the consumer is behind."""

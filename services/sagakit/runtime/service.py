@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from sagakit.core.contracts import Contracts
 from sagakit.core.definition import Saga
 from sagakit.core.messages import Message
+from sagakit.core.traces import Chosen
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Transaction
 from sagakit.runtime.catalogue import FAILURES, REQUESTS
 from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, Handler
@@ -215,7 +216,8 @@ class Service:
     def bury_strangers(self) -> None:
         """Make dead letters of what is parked for too long."""
         self.seen.parks = True
-        self.add(ParkingExpiry(self.name, self.store, self.clock), Bell(EXPIRY_WAIT_SECONDS))
+        expiry = ParkingExpiry(self.name, self.store, self.clock, self.seen.topics())
+        self.add(expiry, Bell(EXPIRY_WAIT_SECONDS))
 
     @cached_property
     def lease(self) -> Lease:
@@ -237,9 +239,9 @@ class Service:
         ]
         return [*waiting, *self.runner.troubles, *(["is stopping"] if self.runner.stop.is_set() else [])]
 
-    def trace(self, spans: Spans, rate: float, system: str) -> None:
-        """Tell what becomes of sagas as spans, of this share of those that begin here; before the service starts."""
-        self.add(self.seen.trace(spans, rate, system), Bell(HOUSEKEEPING_WAIT_SECONDS))
+    def trace(self, spans: Spans, chosen: Chosen, system: str) -> None:
+        """Tell what becomes of sagas as spans, of the chosen ones that begin here; before the service starts."""
+        self.add(self.seen.trace(spans, chosen, system), Bell(HOUSEKEEPING_WAIT_SECONDS))
 
     def samples(self) -> Iterable[Sample]:
         """Return what the loops and the HTTP side have counted."""
@@ -292,6 +294,7 @@ class _After:
     def __init__(self, definitions: Definitions, consumer: Consumer) -> None:
         self.name = consumer.name
         self.counts = consumer.counts
+        self.buried = consumer.buried
         self._definitions = definitions
         self._consumer = consumer
 

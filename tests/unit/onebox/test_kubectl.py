@@ -377,6 +377,22 @@ def test_the_proxy_ends_with_the_command_however_that_ends(stand: Stand, sent: s
     until(lambda: not Path(stand.proxy["socket"]).parent.exists(), "the directory of the socket stayed")
 
 
+@pytest.mark.usefixtures("pens")
+def test_metrics_come_through_the_api_server_too(stand: Stand) -> None:
+    saga = placed(stand)
+    assert "told by /metrics of 6 services" in stand.type_in("metrics", saga).out
+    assert "6 of 6 services answer" in stand.type_in("top", "--once", "--every", "0.1").out
+
+
+def test_doctor_leaves_the_log_and_the_stores_to_the_cluster(stand: Stand) -> None:
+    stand.tell(targets={name: port for name, port in stand.world["targets"].items() if name != "shop/one-payment"})
+    answer = stand.type_in("doctor", "--skip", "kubernetes")
+    assert answer.code == ExitCode.NO
+    [wrong] = [line for line in answer.out.splitlines() if line.startswith("✖")]
+    assert "the payment service of one has no pod that is ready; see why: kubectl --namespace=shop get pods" in wrong
+    assert [line.split()[1] for line in answer.out.splitlines() if line.startswith("·")] == ["log", "stores"]
+
+
 def test_a_failure_of_ours_is_a_sentence_and_ends_the_proxy(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble(*_: object) -> None:
         raise RuntimeError("oops")

@@ -6,7 +6,7 @@ URL = "http://jaeger/trace/t"
 
 
 def span(name: str, begin: int, took: int, parent: str | None = "root", **more: object) -> Span:
-    known = {"id": name, "parent": parent, "name": name, "service": name.split()[-1]}
+    known = {"id": name, "parent": parent, "name": name, "service": name.rsplit(maxsplit=1)[-1]}
     return Span(**{**known, "begin_microseconds": begin, "took_microseconds": took, **more})  # type: ignore[arg-type]
 
 
@@ -28,9 +28,9 @@ def test_a_saga_that_was_taken_back_is_drawn_in_the_order_of_time() -> None:
         "                                   0       50 ms 100 ms",
         "saga begins             order      ●",
         "  process payment       payment    ━━━━━━━━━━┤             50 ms  ✔ succeeded",
-        "  process inventory     inventory            ━━━━━┤        25 ms  ✖ refused",
-        "  ↩ compensate payment  payment                   ┄┄┄┄┤    20 ms  ↩ compensated, takes back process payment",
-        "  saga ends             order      ━━━━━━━━━━━━━━━━━━━━━┤  100 ms  ↩ Compensated",
+        "  process inventory     inventory            ━━━━┤         25 ms  ✖ refused",
+        "  ↩ compensate payment  payment                  ┄┄┄┄┤     20 ms  ↩ compensated, takes back process payment",
+        "  saga ends             order      ━━━━━━━━━━━━━━━━━━━┤   100 ms  ↩ Compensated",
         URL,
     ]
 

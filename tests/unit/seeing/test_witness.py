@@ -218,3 +218,15 @@ async def test_a_message_that_is_no_news_is_counted() -> None:
     await log.publish([Draft(r.topic, r.key, r.headers, r.value) for r in records])
     await its.run()
     assert (await values(its, "payment"))["saga_message_duplicates_total"][("payment consumer",)] >= 1
+
+
+async def test_how_long_a_step_waited_is_told_apart_from_how_long_it_took() -> None:
+    its = await world()
+    participants = {name: its.services.pop(name) for name in ("payment", "inventory", "shipping")}
+    await its.order(timeoutSeconds=60)
+    await its.pass_seconds(2)
+    its.services |= participants
+    await its.run()
+    found = await values(its, "payment")
+    assert found["saga_step_schedule_to_start_seconds_count"] == {("order/1", "payment"): 1}
+    assert sum(found["saga_step_schedule_to_start_seconds_sum"].values()) == pytest.approx(2, abs=0.1)

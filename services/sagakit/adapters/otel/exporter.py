@@ -7,12 +7,16 @@ import asyncio
 import gzip
 import logging
 from collections import Counter, deque
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
+from urllib.parse import urlsplit
 
 import httpx
 
 from sagakit.adapters.otel.otlp import encode
-from sagakit.core.traces import Span
+from sagakit.adapters.otel.resource import resource_of
+from sagakit.core.traces import Span, Value
 
 PATH = "/v1/traces"
 QUEUE_SPANS_MAX = 20_000
@@ -39,10 +43,10 @@ class CollectorUnavailableError(Exception):
 class OtlpSpans:
     """The way to one collector. Spans that are told before `start` wait for it."""
 
-    def __init__(self, endpoint: str, *, queue_spans_max: int = QUEUE_SPANS_MAX) -> None:
-        """Send to `endpoint`, such as http://collector:4318, or the whole address of its traces."""
-        base = endpoint.rstrip("/")
-        self.url = base if base.endswith(PATH) else base + PATH
+    def __init__(self, endpoint: str, version: str = "unknown", *, queue_spans_max: int = QUEUE_SPANS_MAX) -> None:
+        """Send to `endpoint`: a collector, such as http://collector:4318, or the whole address of its traces."""
+        self.url = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + PATH
+        self._version = version
         self.counts: Counter[str] = Counter({EXPORTED: 0, DROPPED: 0})
         self._waiting: deque[Span] = deque()
         self._max = queue_spans_max
@@ -51,6 +55,7 @@ class OtlpSpans:
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
         self._client = httpx.AsyncClient(timeout=REQUEST_SECONDS_MAX)
+        self._resource = cache(self._resource_of)
 
     def tell(self, span: Span) -> None:
         """Take a span; when too many wait, the oldest is dropped."""
@@ -112,7 +117,7 @@ class OtlpSpans:
         Raises:
             CollectorUnavailableError: when they are to be sent again.
         """
-        body = gzip.compress(encode(batch), 1)
+        body = gzip.compress(encode(batch, self._resource), 1)
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         try:
             answer = await self._client.post(self.url, content=body, headers=headers)
@@ -132,6 +137,9 @@ class OtlpSpans:
         kept = batch[-room:] if room > 0 else []
         self._waiting.extendleft(reversed(kept))
         self.counts[DROPPED] += len(batch) - len(kept)
+
+    def _resource_of(self, service: str) -> Mapping[str, Value]:
+        return resource_of(service, self._version)
 
     def _pause(self) -> float:
         return min(EXPORT_SECONDS * 2.0 ** min(self._failures, 10), BACKOFF_SECONDS_MAX)

@@ -1,14 +1,13 @@
 """Spans as OTLP 1.0 has them in JSON: `ExportTraceServiceRequest`, ids in hexadecimal, 64-bit numbers as text."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from sagakit.core.traces import Span, Value
 
 SCOPE = "sagaplane"
-SDK = {"telemetry.sdk.language": "python", "telemetry.sdk.name": "sagaplane"}
 SAMPLED = 1
 ERROR = 2
 
@@ -45,18 +44,19 @@ class _Span(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     status: _Status = _Status()
 
 
-def encode(spans: Iterable[Span]) -> bytes:
-    """Return the spans as the body of one request, by their services."""
+def encode(spans: Iterable[Span], about: Callable[[str], Mapping[str, Value]]) -> bytes:
+    """Return the spans as the body of one request, by their services; `about` returns what is said of a service."""
     by_service: dict[str, list[_Span]] = defaultdict(list)
     for span in spans:
         by_service[span.service].append(_shown(span))
-    return _encode({"resourceSpans": [_resource(service, its) for service, its in by_service.items()]})
+    return _encode({"resourceSpans": [_told(about(service), its) for service, its in by_service.items()]})
 
 
-def _resource(service: str, spans: list[_Span]) -> dict[str, object]:
-    """Return the spans of one service. No instance is named: whoever tells a span again tells the same one."""
-    about = _attributes({"service.name": service, "service.namespace": SCOPE, **SDK})
-    return {"resource": {"attributes": about}, "scopeSpans": [{"scope": {"name": SCOPE}, "spans": spans}]}
+def _told(resource: Mapping[str, Value], spans: list[_Span]) -> dict[str, object]:
+    return {
+        "resource": {"attributes": _attributes(resource)},
+        "scopeSpans": [{"scope": {"name": SCOPE}, "spans": spans}],
+    }
 
 
 def _shown(span: Span) -> _Span:

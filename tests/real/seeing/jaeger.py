@@ -1,0 +1,101 @@
+"""Jaeger in a container: it takes spans by OTLP and keeps them in memory."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+from tests.real.engine import Engine, free_port
+from tests.real.server import Server
+from typing_extensions import override
+
+IMAGE = "jaegertracing/jaeger:2.13.0"
+TAKES, ANSWERS = 4318, 16_686
+SECONDS_MAX = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span, as Jaeger gives it back."""
+
+    id: str
+    parent: str
+    name: str
+    service: str
+    tags: dict[str, Any]
+    links: tuple[str, ...]
+    microseconds: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Jaeger(Server):
+    """One Jaeger, with everything in it."""
+
+    takes: int
+    answers: int
+
+    @classmethod
+    def create(cls, engine: Engine) -> Self:
+        """Make a server that is not started yet."""
+        takes, answers = free_port(), free_port()
+        published = [f"--publish=127.0.0.1:{ours}:{its}" for ours, its in ((takes, TAKES), (answers, ANSWERS))]
+        made = engine.create(IMAGE, "jaeger", environment={}, options=published)
+        return cls(engine, made, "jaeger", takes, answers)
+
+    @override
+    def wait_until_ready(self) -> None:
+        self.wait_for_line("Everything is ready")
+
+    @property
+    def endpoint(self) -> str:
+        """Where it takes spans."""
+        return f"http://127.0.0.1:{self.takes}"
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """Return the spans of a trace; none, when it knows nothing of it."""
+        answer = httpx.get(f"http://127.0.0.1:{self.answers}/api/traces/{trace_id}", timeout=SECONDS_MAX)
+        if answer.status_code == 404:
+            return []
+        traces = answer.raise_for_status().json()["data"]
+        assert len(traces) == 1, f"{len(traces)} traces of one id"
+        services = {key: process["serviceName"] for key, process in traces[0]["processes"].items()}
+        return [_span(span, services) for span in traces[0]["spans"]]
+
+    def traces_of(self, correlation_id: str) -> list[str]:
+        """Return the ids of the traces that are found by a correlation id."""
+        now = int(time.time() * 1_000_000)
+        asked: dict[str, str | int] = {
+            "service": "order",
+            "tags": f'{{"saga.correlation_id":"{correlation_id}"}}',
+            "start": now - 3_600_000_000,
+            "end": now + 3_600_000_000,
+            "limit": 20,
+        }
+        answer = httpx.get(f"http://127.0.0.1:{self.answers}/api/traces", params=asked, timeout=SECONDS_MAX)
+        return [trace["traceID"] for trace in answer.raise_for_status().json()["data"] or []]
+
+    def settled(self, trace_id: str, last: str = "saga ends") -> list[Span]:
+        """Return the spans of a trace once that one is among them."""
+        end = time.monotonic() + SECONDS_MAX
+        while True:
+            spans = self.trace(trace_id)
+            if any(span.name == last for span in spans):
+                return spans
+            assert time.monotonic() < end, f"{trace_id} never had {last!r}: {[span.name for span in spans]}"
+            time.sleep(0.1)
+
+
+def _span(found: dict[str, Any], services: dict[str, str]) -> Span:
+    references = found.get("references", [])
+    parents = [its["spanID"] for its in references if its["refType"] == "CHILD_OF"]
+    return Span(
+        id=found["spanID"],
+        parent=parents[0] if parents else "",
+        name=found["operationName"],
+        service=services[found["processID"]],
+        tags={tag["key"]: tag["value"] for tag in found["tags"]},
+        links=tuple(its["spanID"] for its in references if its["refType"] == "FOLLOWS_FROM"),
+        microseconds=found["duration"],
+        warnings=tuple(found.get("warnings") or ()),
+    )

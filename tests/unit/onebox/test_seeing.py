@@ -1,0 +1,243 @@
+"""trace, metrics, top and doctor against a shop that runs, and whoever else answers at the address of a server."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.unit.onebox.conftest import Sagactl
+from tests.unit.onebox.live_shop import LiveShop
+from tests.unit.onebox.test_failures import stranger
+
+from onebox.cli import execute
+from onebox.client import Shop
+from onebox.commands.top import pictures
+from onebox.errors import ExitCode
+from onebox.layout import SERVICES
+from onebox.settings import CtlSettings
+from sagakit.core.traces import root_of, trace_of
+
+SKIPS = ("--skip", "kubernetes", "--skip", "log", "--skip", "stores")
+NOWHERE = "http://127.0.0.1:1"
+
+
+@contextmanager
+def answering(body: object, status: str = "200 OK") -> Iterator[str]:
+    """Answer this to everybody."""
+    content = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    with stranger(f"{head}Connection: close\r\n\r\n".encode() + content) as (url, _):
+        yield url
+
+
+def jaegers(saga_id: str) -> dict[str, object]:
+    """Return how Jaeger answers with a trace of one span."""
+    tags = [
+        {"key": "saga.id", "type": "string", "value": saga_id},
+        {"key": "saga.correlation_id", "type": "string", "value": f"{saga_id}-called"},
+    ]
+    span = {
+        "traceID": trace_of(saga_id),
+        "spanID": root_of(saga_id),
+        "operationName": "saga begins",
+        "references": [],
+        "startTime": 1_767_268_800_000_000,
+        "duration": 0,
+        "tags": tags,
+        "processID": "p1",
+        "warnings": None,
+    }
+    trace = {"traceID": trace_of(saga_id), "spans": [span], "processes": {"p1": {"serviceName": "order", "tags": []}}}
+    return {"data": [trace], "total": 0, "limit": 0, "offset": 0, "errors": None}
+
+
+@pytest.fixture
+def saga(sagactl: Sagactl, pens: None) -> str:
+    del pens
+    return sagactl("submit", "--item", "pen:1:1", "--wait", "-o", "name").out.strip()
+
+
+def test_a_saga_that_nobody_traced_is_no_riddle(sagactl: Sagactl, saga: str) -> None:
+    answer = sagactl("trace", saga)
+    assert answer.code == ExitCode.NOT_FOUND
+    assert answer.err.splitlines()[0] == f"error: {saga} is not traced: nobody asked for that when it began"
+    assert "SAGAPLANE_TRACES_ENDPOINT" in answer.err
+
+
+def test_a_trace_is_found_by_its_own_id_and_told_as_json(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(jaegers("order-7")) as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        told = json.loads(sagactl("trace", trace_of("order-7"), "-o", "json").out)
+    assert (told["sagaId"], told["correlationId"]) == ("order-7", "order-7-called")
+    assert told["url"] == f"{url}/trace/{trace_of('order-7')}"
+    assert [span["name"] for span in told["spans"]] == ["saga begins"]
+
+
+def test_jaeger_alone_is_asked_while_the_order_service_is_away(
+    sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGACTL_ORDER_URL", NOWHERE)
+    with answering(jaegers("order-7")) as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        answer = sagactl("trace", "order-7")
+    assert answer.code == ExitCode.OK
+    assert "Jaeger alone is asked" in answer.err
+    assert answer.out.startswith("order-7  (order-7-called)  1 spans of 1 services")
+
+
+def test_what_jaeger_does_not_have_may_come_yet(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {"data": None, "errors": [{"code": 404, "msg": "trace not found"}]}
+    with answering(nothing, "404 Not Found") as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        answer = sagactl("trace", "f" * 32)
+    assert answer.code == ExitCode.NOT_FOUND
+    assert "try again" in answer.err
+
+
+@pytest.mark.parametrize("words", [("trace",), ("metrics",)], ids=" ".join)
+def test_an_id_that_names_nothing_is_refused(words: tuple[str, ...], sagactl: Sagactl) -> None:
+    assert sagactl(*words, "").code == ExitCode.USAGE
+    assert sagactl(*words, "nobody").code == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", b"SSH-2.0-OpenSSH_9.2\r\n"],
+    ids=["silence", "other JSON", "no HTTP"],
+)
+def test_a_stranger_is_no_jaeger(answer: bytes, sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stranger(answer) as (url, _):
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        found = sagactl("trace", "f" * 32)
+    assert found.code == ExitCode.UNREACHABLE
+    cause, remedy = found.err.splitlines()
+    assert url in cause
+    assert "SAGACTL_JAEGER_URL" in remedy
+
+
+@pytest.mark.parametrize("url", [NOWHERE, "http://127.0.0.1:none"])
+def test_a_jaeger_that_is_not_there_is_named_with_what_to_do(
+    url: str, sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+    answer = sagactl("trace", "f" * 32)
+    assert answer.code == ExitCode.UNREACHABLE
+    assert answer.err.startswith(f"error: Jaeger at {url} ")
+    assert "SAGACTL_JAEGER_URL" in answer.err.splitlines()[1]
+
+
+@pytest.mark.parametrize("variable", ["SAGACTL_JAEGER_URL", "SAGACTL_PROMETHEUS_URL"])
+def test_what_is_no_address_is_refused(variable: str, sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "localhost:1")
+    answer = sagactl("list")
+    assert answer.code == ExitCode.USAGE
+    assert answer.err.startswith(f"error: {variable} is 'localhost:1'")
+
+
+def test_metrics_of_a_saga_that_has_ended_say_so(sagactl: Sagactl, saga: str) -> None:
+    answer = sagactl("metrics", saga)
+    assert answer.code == ExitCode.OK
+    assert "told by /metrics of 6 services" in answer.out
+    assert "It has no series: it has ended" in answer.out
+    assert json.loads(sagactl("metrics", saga, "-o", "json").out)["phase"] == "Completed"
+
+
+def test_metrics_leave_out_a_service_that_is_away(sagactl: Sagactl, saga: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGACTL_PAYMENT_URL", NOWHERE)
+    answer = sagactl("metrics", saga)
+    assert answer.code == ExitCode.OK
+    assert "told by /metrics of 5 services" in answer.out
+    assert answer.err.startswith(f"left out: the payment service at {NOWHERE} refuses connections")
+
+
+def test_prometheus_alone_is_asked_while_the_order_service_is_away(
+    sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGACTL_ORDER_URL", NOWHERE)
+    monkeypatch.setenv("SAGACTL_PROMETHEUS_URL", NOWHERE)
+    answer = sagactl("metrics", "order-7")
+    assert answer.code == ExitCode.UNREACHABLE
+    note, cause, remedy = answer.err.splitlines()
+    assert "Prometheus alone is asked" in note
+    assert cause == f"error: Prometheus at {NOWHERE} refuses connections"
+    assert "SAGACTL_PROMETHEUS_URL" in remedy
+
+
+def test_top_shows_one_picture_to_a_pipe(sagactl: Sagactl, saga: str) -> None:
+    assert saga
+    answer = sagactl("top", "--every", "0.1")
+    assert answer.code == ExitCode.OK
+    assert "6 of 6 services answer" in answer.out
+    assert answer.out.count("SERVICE ") == 1
+    told = json.loads(sagactl("top", "--every", "0.1", "-o", "json").out)
+    assert {line["service"] for line in told["services"]} == {*SERVICES}
+    assert {line["phase"] for line in told["phases"]} == {"Pending", "Running", "Compensating", "NeedsIntervention"}
+
+
+def test_top_names_who_is_away_and_shows_the_others(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGACTL_PAYMENT_URL", NOWHERE)
+    answer = sagactl("top", "--once", "--every", "0.1")
+    assert answer.code == ExitCode.OK
+    assert "5 of 6 services answer" in answer.out
+    assert f"✖ the payment service at {NOWHERE} refuses connections" in answer.out
+
+
+def test_top_of_a_shop_that_does_not_run_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for service in SERVICES:
+        monkeypatch.setenv(f"SAGACTL_{service.upper()}_URL", NOWHERE)
+    assert execute(["top", "--once"]) == ExitCode.UNREACHABLE
+    cause, remedy = capsys.readouterr().err.splitlines()
+    assert cause.startswith("error: no service answers; the order service")
+    assert "sagactl dev" in remedy
+
+
+@pytest.mark.parametrize("words", [("--every", "0"), ("--every", "soon")], ids=" ".join)
+def test_top_cannot_look_without_a_pause(words: tuple[str, ...], sagactl: Sagactl) -> None:
+    assert sagactl("top", *words).code == ExitCode.USAGE
+
+
+async def test_top_goes_on_while_everybody_is_away_and_shows_when_they_are_back(shop: LiveShop) -> None:
+    urls = {name: f"http://127.0.0.1:{its.port}" for name, its in shop.services.items()}
+    away = CtlSettings(dict.fromkeys(urls, NOWHERE))
+    for settings, words in ((away, "0 of 6 services answer"), (CtlSettings(urls), "6 of 6 services answer")):
+        shown: asyncio.Queue[str] = asyncio.Queue()
+        async with Shop(settings) as watched, asyncio.timeout(20):
+            watching = asyncio.create_task(pictures(watched, shown.put_nowait, 0.01))
+            assert words in await shown.get()
+            assert "rates over" in await shown.get()
+            watching.cancel()
+
+
+def test_doctor_finds_a_shop_that_is_well(sagactl: Sagactl) -> None:
+    answer = sagactl("doctor", *SKIPS)
+    assert answer.code == ExitCode.OK
+    lines = answer.out.splitlines()
+    assert len(lines) == len(SERVICES) + 1
+    assert all(line.startswith("✔") for line in lines)
+
+
+def test_doctor_says_in_a_line_each_what_is_wrong_and_ends_with_1(
+    sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = {"title": "Not ready", "status": 503, "detail": "payment relay: the disk is full"}
+    monkeypatch.setenv("SAGACTL_SHIPPING_URL", NOWHERE)
+    with answering(problem, "503 Service Unavailable") as url:
+        monkeypatch.setenv("SAGACTL_PAYMENT_URL", url)
+        answer = sagactl("doctor", *SKIPS)
+    assert answer.code == ExitCode.NO
+    payment, shipping = [line for line in answer.out.splitlines() if line.startswith("✖")]
+    assert "the payment service cannot serve now: payment relay: the disk is full; try again" in payment
+    assert f"the shipping service at {NOWHERE} refuses connections; start it with `sagactl dev`" in shipping
+    assert answer.err.startswith("error: 2 of 7 things are wrong")
+
+
+def test_doctor_tells_machines_the_same(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGACTL_PAYMENT_URL", NOWHERE)
+    answer = sagactl("doctor", *SKIPS, "-o", "jsonl")
+    assert answer.code == ExitCode.NO
+    told = [json.loads(line) for line in answer.out.splitlines()]
+    assert [its["about"] for its in told if its["verdict"] == "wrong"] == ["payment"]
+    assert all(its["remedy"] for its in told if its["verdict"] == "wrong")
