@@ -117,6 +117,7 @@ class Engine:
             held.known = _unknown(held.resource)
             held.failures = 0
             held.traced = False
+            held.wakes_at = None
             self.visit(key)
 
     def visit(self, key: Key) -> None:

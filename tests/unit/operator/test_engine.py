@@ -506,3 +506,12 @@ def test_the_operator_is_in_the_trace_of_a_saga_that_is_traced_once_and_as_the_n
     assert first == second
     assert (first.service, first.place.trace_id, first.parent_id) == ("operator", "a" * 32, root_of(saga_id))
     assert first.end > first.begin
+
+
+def test_a_status_that_was_about_to_be_written_when_the_operator_begins_to_lead_is_written() -> None:
+    world = world_with(suspend=True)
+    operator = world.everyone[0]
+    while world.see(operator) or world.work(operator):
+        pass
+    operator.engine.begin()
+    assert ended(world)["status"]["reason"] == "Suspended"
