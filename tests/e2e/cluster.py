@@ -23,6 +23,10 @@ class CommandError(AssertionError):
     """A command did not do what was asked. The text is what it said."""
 
 
+STARTING = (401, 403)
+"""What an API server says to everybody before it knows who may do what."""
+
+
 def until(met: Callable[[], object], seconds_max: float, what: str | Callable[[], str]) -> float:
     """Return after how many seconds the condition was met; servers that are away or ill meanwhile are asked again.
 
@@ -35,7 +39,7 @@ def until(met: Callable[[], object], seconds_max: float, what: str | Callable[[]
             if met():
                 return time.monotonic() - began
         except httpx.HTTPStatusError as error:
-            if not error.response.is_server_error:
+            if not (error.response.is_server_error or error.response.status_code in STARTING):
                 raise
         except httpx.TransportError:
             pass

@@ -45,32 +45,6 @@ def finish(room: Namespace) -> None:
         room.demand_told_once(name)
 
 
-def test_the_api_server_is_killed(release: Release, in_flight: Namespace) -> None:
-    node = in_flight.cluster.items("/api/v1/nodes")[0]["metadata"]["name"]
-    mirror = f"kube-apiserver-{node}"
-    before = started_at(in_flight.cluster, mirror)
-    kill_api_server(in_flight.cluster, node)
-    until(lambda: started_at(in_flight.cluster, mirror) not in ("", before), 120, "the API server has started again")
-    in_flight.apply(order_saga("afterwards"))
-    in_flight.wait_for_phase("afterwards", "Completed", 120)
-    finish(in_flight)
-
-
-def started_at(cluster: Cluster, pod: str) -> str:
-    found = cluster.get(f"/api/v1/namespaces/kube-system/pods/{pod}")
-    states = (found or {}).get("status", {}).get("containerStatuses", [])
-    return str(states[0]["state"].get("running", {}).get("startedAt", "")) if states else ""
-
-
-def kill_api_server(cluster: Cluster, node: str) -> None:
-    """Kill the process where the node is a container of this machine."""
-    import subprocess  # noqa: PLC0415 - only here the engine under the cluster is needed
-
-    command = ["docker", "exec", node, "pkill", "-KILL", "kube-apiserver"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def test_an_upgrade_and_a_rollback(release: Release, in_flight: Namespace) -> None:
     in_flight.apply(*(order_saga(f"load-{number}", timeoutSeconds=LONG) for number in range(COUNT)))
     release.set_values(
@@ -119,3 +93,31 @@ def test_an_uninstall_and_an_installation_anew(release: Release, in_flight: Name
     release.set_values("--set=operator.clusterWide=true")
     release.wait_for_leader()
     finish(in_flight)
+
+
+def test_the_api_server_is_killed(release: Release, in_flight: Namespace) -> None:
+    node = in_flight.cluster.items("/api/v1/nodes")[0]["metadata"]["name"]
+    mirror = f"kube-apiserver-{node}"
+    before = started_at(in_flight.cluster, mirror)
+    kill_api_server(in_flight.cluster, node)
+    until(lambda: started_at(in_flight.cluster, mirror) not in ("", before), 120, "the API server has started again")
+    may = ("auth", "can-i", "create", "ordersagas.sagaplane.io", "--namespace", in_flight.name)
+    until(lambda: in_flight.cluster.run(*may).stdout.strip() == "yes", 120, "the API server knows who may do what")
+    in_flight.apply(order_saga("afterwards"))
+    in_flight.wait_for_phase("afterwards", "Completed", 120)
+    finish(in_flight)
+
+
+def started_at(cluster: Cluster, pod: str) -> str:
+    found = cluster.get(f"/api/v1/namespaces/kube-system/pods/{pod}")
+    states = (found or {}).get("status", {}).get("containerStatuses", [])
+    return str(states[0]["state"].get("running", {}).get("startedAt", "")) if states else ""
+
+
+def kill_api_server(cluster: Cluster, node: str) -> None:
+    """Kill the process where the node is a container of this machine."""
+    import subprocess  # noqa: PLC0415 - only here the engine under the cluster is needed
+
+    command = ["docker", "exec", node, "pkill", "-KILL", "kube-apiserver"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -97,7 +97,8 @@ class Participant:
         self._waited: list[tuple[str, str, float]] = []
         self._begun_until: datetime | None = None
         self.topics = heard_topics(name)
-        self.beginnings: frozenset[str] = frozenset()
+        self.beginnings = frozenset({SAGAS_EVENTS})
+        """Where sagas begin and are told to stop, to be read before the rest: who was away bars, and does not act."""
         for saga in sagas:
             self.learn(saga)
 
