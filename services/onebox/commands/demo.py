@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onebox.commands.options import OutputOption
-from onebox.errors import AnswerIsNo, BadInput, Failure
+from onebox.errors import AnswerIsNo, BadInput, Failure, NotFound
 from onebox.output import Column, Format, Output
 from onebox.session import run, start
 
@@ -27,6 +27,8 @@ SEED = 3
 LOOK_SECONDS = 0.1
 DEMO_SECONDS_MAX = 60.0
 COUNTED_SECONDS_MAX = 15.0
+GRAFANA = "http://127.0.0.1:3000/d/sagaplane-overview"
+"""Where compose.yaml has it, with the overview of observability/dashboards."""
 
 
 def demo(
@@ -101,8 +103,25 @@ async def demo_here(shop: "Shop", out: Output, seed: int, *, stay: bool) -> None
     recount = await recount_here(out, [order.order_id for order in known])
     told = summary(seed, sagas, first if before is None else None, verdict, await figures(shop), recount, known)
     tell(out, told)
+    if out.for_people:
+        for line in await places_to_look(shop, sagas):
+            out.say(line)
     if not told.good:
         raise AnswerIsNo("the demonstration did not end well", f"look again: sagactl demo --here --seed {seed}")
+
+
+async def places_to_look(shop: "Shop", sagas: "Sequence[SagaLine]") -> list[str]:
+    """Return where a browser shows one trace, of a saga that was taken back if there is one, and the dashboards."""
+    from onebox.commands.trace import trace_id_of
+    from onebox.jaeger import Jaeger
+
+    chosen = next((saga for saga in sagas if saga.phase == "Compensated"), sagas[0])
+    boards = f"dashboards  {shop.settings.urls['analytics']}/, and in Grafana, where it runs: {GRAFANA}"
+    try:
+        trace_id = await trace_id_of(shop, chosen.saga_id)
+    except NotFound:  # nobody asked for traces here
+        return ["", boards]
+    return ["", f"trace       {Jaeger(shop.settings).link(trace_id)}  ({chosen.saga_id}, {chosen.phase})", boards]
 
 
 async def joined_in_time(shop: "Shop", sagas: "Sequence[SagaLine]") -> "list[Joined]":

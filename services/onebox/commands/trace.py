@@ -61,7 +61,7 @@ async def _found(shop: "Shop", out: Output, jaeger: "Jaeger", saga_id: str) -> "
     from onebox.jaeger import ARRIVES
 
     try:
-        trace_id = await _trace_id(shop, saga_id)
+        trace_id = await trace_id_of(shop, saga_id)
     except Unreachable as failure:
         out.note(f"{failure.cause}; Jaeger alone is asked")
         found = await _searched(jaeger, saga_id)
@@ -74,7 +74,12 @@ async def _found(shop: "Shop", out: Output, jaeger: "Jaeger", saga_id: str) -> "
     return found
 
 
-async def _trace_id(shop: "Shop", saga_id: str) -> str:
+async def trace_id_of(shop: "Shop", saga_id: str) -> str:
+    """Return the id of the saga's trace.
+
+    Raises:
+        NotFound: when there is no such saga, or it is not traced.
+    """
     from onebox.answers import Saga
     from onebox.client import path_of
     from sagakit.core.traces import sampled, trace_of

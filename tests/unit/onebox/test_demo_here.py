@@ -26,6 +26,8 @@ def test_the_demonstration_in_a_shop_with_other_orders_places_its_own_once(sagac
         assert answer.out.count("demo-3-") == 10
         assert "choreography   ✔ 5        ↩ 0" in answer.out
         assert "✔ the books balance" in answer.out
+        assert "/d/sagaplane-overview" in answer.out
+        assert "16686/trace/" not in answer.out  # nothing is traced here
         assert f"orders           {orders}: {orders} confirmed" in answer.out
         assert "the events were not counted again: " in answer.err
         assert ("the first saga had ended" in answer.out) == (orders == 10)
