@@ -29,4 +29,4 @@ def refused(its: Shop, service: str, **variables: str) -> str:
 
 def _is_recital(line: str) -> bool:
     """Tell whether a line recites the settings, as every start does."""
-    return " INFO sagakit.hosting.process " in line and "SAGAPLANE_HOST=" in line
+    return "sagakit.hosting.process" in line and "SAGAPLANE_HOST=" in line
