@@ -53,10 +53,10 @@ test-browser: $(INSTALLED) ## Look at the dashboard in headless Chromium, which 
 	$(BIN)/python -m pytest -n auto -m browser
 
 test-integration: $(INSTALLED) ## Run the tests on real Kafka and PostgreSQL, in containers of their own
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real tests/observability
 
 test-charts: $(INSTALLED) ## Judge the chart with helm and whatever else is on PATH, and a cluster if there is one
-	$(BIN)/python -m pytest -n 2 -m charts tests/charts
+	$(BIN)/python -m pytest -n 2 -m charts tests/charts tests/observability
 
 e2e: $(INSTALLED) ## Run the stories on a real cluster: on the shop that kind-up runs, or that it makes
 	$(BIN)/python -m pytest -m cluster tests/e2e
