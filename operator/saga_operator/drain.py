@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
 from saga_operator.cluster import Body, Cluster, ClusterError, ConflictError, NotThereError
-from saga_operator.lease import DRAINING_UNTIL
+from saga_operator.lease import DRAINING_SINCE, DRAINING_UNTIL
 from saga_operator.pace import Pace
 from saga_operator.resources import FINALIZER
 from saga_operator.settings import OperatorSettings, refuse_unknown
@@ -51,11 +51,11 @@ def say(text: str, stream: TextIO = sys.stdout) -> None:
 async def _drain(settings: OperatorSettings, seconds: int) -> None:
     cluster = await Cluster.connect(Pace(50, 50), settings.request_seconds)
     try:
-        until = datetime.now(UTC) + timedelta(seconds=seconds) + AFTERWARDS
+        now = datetime.now(UTC)
+        until = now + timedelta(seconds=seconds) + AFTERWARDS
+        marks = {DRAINING_SINCE: now.isoformat(), DRAINING_UNTIL: until.isoformat()}
         try:
-            await cluster.annotate_lease(
-                settings.lease_namespace, settings.lease_name, {DRAINING_UNTIL: until.isoformat()}
-            )
+            await cluster.annotate_lease(settings.lease_namespace, settings.lease_name, marks)
         except NotThereError:
             say("no operator has led here, so nothing new begins")
         left = await _wait(cluster, settings.watched, seconds)

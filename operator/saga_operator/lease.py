@@ -16,8 +16,11 @@ from typing import Any
 from saga_operator.cluster import Cluster, ClusterError, ConflictError, NotThereError
 
 RETRY_SECONDS = 2.0
-DRAINING_UNTIL = "sagaplane.io/draining-until"
-"""An annotation of the Lease: until then nothing new is begun, because the platform is being taken away."""
+DRAINING_SINCE, DRAINING_UNTIL = "sagaplane.io/draining-since", "sagaplane.io/draining-until"
+"""Annotations of the Lease: so long nothing new is begun, because the platform is being taken away.
+
+Whoever has started after that belongs to an installation anew, and begins.
+"""
 
 log_lines = logging.getLogger(__name__)
 
@@ -38,7 +41,9 @@ class Leadership:
     ) -> None:
         """Stand for the lease of this name."""
         self.transitions = 0
+        self.draining_since: datetime | None = None
         self.draining_until: datetime | None = None
+        self._born = datetime.now(UTC)
         self.on_change: Callable[[], None] = lambda: None
         self._cluster = cluster
         self.identity = identity
@@ -57,7 +62,9 @@ class Leadership:
     @property
     def draining(self) -> bool:
         """True while nothing new is to be begun."""
-        return self.draining_until is not None and datetime.now(UTC) < self.draining_until
+        if self.draining_until is None or datetime.now(UTC) >= self.draining_until:
+            return False
+        return self.draining_since is None or self.draining_since >= self._born
 
     async def run(self, stop: asyncio.Event) -> None:
         """Acquire and renew until told to stop; then give the lease up."""
@@ -93,7 +100,11 @@ class Leadership:
             await self._cluster.create_lease(self._namespace, self._body(None))
             self.transitions = 0
             return True
-        self.draining_until = _moment((lease["metadata"].get("annotations") or {}).get(DRAINING_UNTIL))
+        marks = lease["metadata"].get("annotations") or {}
+        self.draining_since, self.draining_until = (
+            _moment(marks.get(DRAINING_SINCE)),
+            _moment(marks.get(DRAINING_UNTIL)),
+        )
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self.identity) and not self._expired(lease):

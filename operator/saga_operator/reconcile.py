@@ -187,8 +187,10 @@ def reconcile(its: OrderSaga, known: Known, now: datetime, *, draining: bool = F
     if ending is not None:
         return Plan(_released(its), ending)
     if its.spec.saga_ref is None and started_at(its) is None:
-        if its.spec.suspend or draining:
+        if its.spec.suspend:
             return Plan()
+        if draining:
+            return Plan(wake_at=now + AGAIN)
         return Plan((Hold(now, finalizer=_to_be_held(its)),))
     moves: list[Move] = []
     if _to_be_held(its) and FINALIZER not in its.finalizers and not draining:

@@ -12,7 +12,7 @@ from tests.unit.operator.operators import at_once
 from typing_extensions import override
 
 from saga_operator.cluster import Body
-from saga_operator.lease import DRAINING_UNTIL, RETRY_SECONDS, Leadership
+from saga_operator.lease import DRAINING_SINCE, DRAINING_UNTIL, RETRY_SECONDS, Leadership
 from sagakit.testing.rehearsal import HandClock
 
 NAMESPACE, LEASE = "sagaplane", "sagaplane-operator"
@@ -233,3 +233,18 @@ def test_every_operator_sees_that_the_platform_is_being_taken_away_until_it_is_g
     at_once(MemoryCluster(election.api).annotate_lease(NAMESPACE, LEASE, {DRAINING_UNTIL: "some day"}))
     election.rounds(1, *election.candidates)
     assert not any(candidate.draining for candidate in election.candidates)
+
+
+def test_an_operator_that_started_after_the_platform_was_taken_away_begins_anew() -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    election = Election()
+    election.rounds(1, *election.candidates)
+    until = datetime.now(UTC) + timedelta(minutes=2)
+    marks = {DRAINING_SINCE: before.isoformat(), DRAINING_UNTIL: until.isoformat()}
+    at_once(MemoryCluster(election.api).annotate_lease(NAMESPACE, LEASE, marks))
+    election.rounds(2, *election.candidates)
+    assert not any(candidate.draining for candidate in election.candidates)
+    marks[DRAINING_SINCE] = datetime.now(UTC).isoformat()
+    at_once(MemoryCluster(election.api).annotate_lease(NAMESPACE, LEASE, marks))
+    election.rounds(2, *election.candidates)
+    assert all(candidate.draining for candidate in election.candidates)

@@ -69,6 +69,9 @@ def test_a_suspended_order_is_not_even_begun_until_it_is_resumed() -> None:
 def test_nothing_new_is_begun_while_the_platform_is_taken_away_and_what_runs_goes_on() -> None:
     new, begun = resource(begun=False), resource()
     assert moves(new, known_of(new, Presence.UNKNOWN), draining=True) == ()
+    waits = reconcile(new, known_of(new, Presence.UNKNOWN), T0, draining=True).wake_at
+    assert waits is not None  # or nobody would begin it when the platform stays after all
+    assert waits > T0
     assert moves(begun, known_of(begun, Presence.ABSENT), draining=True) == (Place(DEADLINE),)
     overdue = moves(begun, running(begun, Phase.RUNNING, DEADLINE), DEADLINE, draining=True)
     assert SpeakAbort in map(type, overdue)
