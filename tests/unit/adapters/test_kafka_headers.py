@@ -38,7 +38,7 @@ def test_the_numbers_of_an_envelope_need_no_mark() -> None:
 
 
 def test_the_names_of_numbers_are_those_of_the_envelope() -> None:
-    assert set(NUMBERS) == {"ce_attempt", "ce_dataversion"}
+    assert set(NUMBERS) == {"ce_attempt", "ce_dataversion", "ce_tookmilliseconds"}
     assert {field.encode_name for field in msgspec.structs.fields(Envelope)} >= set(NUMBERS)
 
 

@@ -7,6 +7,7 @@ killed, when the lease goes to another, what people do. Then the faults end, and
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -40,9 +41,12 @@ ROUNDS_MAX = 3000
 
 
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return what the coroutine returns; in this world nobody waits."""
+    """Return what the coroutine returns; in this world nobody waits.
+
+    It runs in a context of its own: one that is killed half way leaves nothing behind in ours.
+    """
     try:
-        coroutine.send(None)
+        copy_context().run(coroutine.send, None)
     except StopIteration as done:
         value: T = done.value
         return value
