@@ -187,7 +187,6 @@ class Acts:
 
     async def _place(self, held: Held, move: Place) -> None:
         its = held.resource
-        self.counts["placed"] += 1
         try:
             await self.orders.place(_order(its, move.deadline), idempotency_key(its))
         except RefusedOrderError as error:

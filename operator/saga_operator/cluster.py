@@ -21,7 +21,7 @@ from kubernetes.aio.client.models.v1_preconditions import V1Preconditions
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from saga_operator.pace import Pace
-from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL, VERSION
+from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, VERSION
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 PAGE = 500
@@ -124,10 +124,6 @@ class Cluster:
                 GROUP, VERSION, namespace, ORDER_SAGA_PLURAL, name, body=condition, _request_timeout=self._seconds
             ),
         )
-
-    async def list_definitions(self, namespace: str | None) -> list[Body]:
-        """Return all SagaDefinitions of a namespace, or of all."""
-        return [body async for body in self._list(SAGA_DEFINITION_PLURAL, namespace, "")]
 
     async def create_event(self, namespace: str, body: Body) -> None:
         """Create an Event; one that is there already is no error."""

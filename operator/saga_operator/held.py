@@ -25,8 +25,7 @@ class Held:
     """One resource.
 
     `shown` is its status as the API server has it, `written` the status that we last wrote, `wakes_at` when it is to be
-    looked at by itself,
-    and `traced` tells that the trace of the saga has what there is to tell of the resource.
+    looked at by itself, and `traced` tells that the trace of the saga has what there is to tell of the resource.
     """
 
     key: Key

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from sagakit.hosting.settings import OF_KUBERNETES
 from sagakit.runtime.settings import Port, Seconds, SettingsError, variable, variable_name
 
 PREFIX = "SAGAPLANE_OPERATOR_"
@@ -65,7 +66,7 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
     """
     known = {variable_name(field.type) for field in msgspec.structs.fields(OperatorSettings)}
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and not OF_KUBERNETES.fullmatch(name):
             meant = difflib.get_close_matches(
                 name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], 1
             )

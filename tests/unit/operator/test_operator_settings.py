@@ -62,3 +62,9 @@ def test_a_value_beyond_its_bounds_is_refused_by_its_name(name: str, value: str)
 def test_namespaces_are_a_list_and_none_means_all() -> None:
     assert settings().watched == ()
     assert settings(NAMESPACES="shop, ,lab,").watched == ("shop", "lab")
+
+
+def test_what_kubernetes_puts_into_a_container_for_a_service_of_that_name_is_no_misspelt_setting() -> None:
+    refuse_unknown(
+        {"SAGAPLANE_OPERATOR_SERVICE_HOST": "10.0.0.1", "SAGAPLANE_OPERATOR_PORT_8080_TCP": "tcp://10.0.0.1:8080"}
+    )
