@@ -1,9 +1,25 @@
 """What every test shares."""
 
+from collections.abc import Iterator
+
 import pytest
+from tests.real.engine import Engine, EngineMissingError, running_engine
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop is asyncio's, whatever else is installed: nothing here was written for another."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The container engine, one for the whole run; without one, each test that asks for it fails with one line.
+
+    The end of an engine is the end of everything that this process started.
+    """
+    try:
+        with running_engine() as engine:
+            yield engine
+    except EngineMissingError as error:
+        pytest.fail(str(error), pytrace=False)

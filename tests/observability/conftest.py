@@ -7,18 +7,8 @@ import pytest
 from tests.box.ports import free_layout
 from tests.observability.prometheus import Prometheus
 from tests.observability.run import Seen, run
-from tests.real.engine import Engine, EngineMissingError, running_engine
+from tests.real.engine import Engine
 from tests.real.seeing.jaeger import Jaeger
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """The container engine; without one, each test that asks for it fails with one line."""
-    try:
-        with running_engine() as engine:
-            yield engine
-    except EngineMissingError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -4,23 +4,13 @@ from collections.abc import Generator, Iterator
 from uuid import uuid4
 
 import pytest
-from tests.real.engine import Engine, EngineMissingError, running_engine
+from tests.real.engine import Engine
 from tests.real.kafka import Broker, Cluster, one_broker, three_brokers
 from tests.real.postgres import Postgres
 from tests.real.secured_kafka import SecuredKafka, secured_broker
 from tests.real.server import Server
 
 from onebox.layout import PORTS
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """The container engine; without one, each test that asks for it fails with one line."""
-    try:
-        with running_engine() as engine:
-            yield engine
-    except EngineMissingError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")
