@@ -10,6 +10,7 @@ import uvloop
 
 from saga_operator.cluster import Cluster, ClusterError
 from saga_operator.following import TOPICS
+from saga_operator.handlers import tame_log_lines
 from saga_operator.orders import OrderService
 from saga_operator.pace import Pace
 from saga_operator.settings import PREFIX, OperatorSettings, refuse_unknown
@@ -29,8 +30,7 @@ def main() -> None:
     """Run the operator until SIGTERM or Ctrl-C; a start that fails ends it with one line and exit code 2."""
     try:
         log_as("operator", os.environ)
-        logging.getLogger("kopf").setLevel(logging.WARNING)
-        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it has no signals, as it should be
+        tame_log_lines()
         tune()
         uvloop.run(serve(os.environ))
     except CannotStartError as error:

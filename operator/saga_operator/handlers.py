@@ -5,18 +5,41 @@ finalizer, no annotation, no Event is its own.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from saga_operator.definitions import DefinitionKeeper
 from saga_operator.engine import Engine
 from saga_operator.resources import GROUP, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL, VERSION
 
 GONE = "DELETED"
+ASKING = ("fetching", "scanning", "watching")
+PATIENCE = (0.5, 1.0, 2.0, 4.0, *[8.0] * 36)
+"""How long is waited before each further try, in seconds: five minutes for an API server to come back."""
+
+
+class _Tries(logging.Filter):
+    """Makes a warning of a request that is tried again, which kopf tells as an error."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno == logging.ERROR and str(record.msg).startswith("Request attempt"):
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return True
+
+
+def tame_log_lines() -> None:
+    """Let kopf tell what somebody may have to look into, and no more."""
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it has no signals, as it should be
+    for name in ASKING:
+        logging.getLogger(f"kopf._cogs.clients.{name}").addFilter(_Tries())
 
 
 def registry(
@@ -54,7 +77,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.inactivity_timeout = 90
     # The default, five minutes, is longer than a Lease.
     chosen.networking.request_timeout = 30
-    chosen.networking.error_backoffs = (0.5, 1, 2, 4, 8)
+    chosen.networking.error_backoffs = PATIENCE
     # An overloaded API server says when to come again.
     chosen.networking.enforce_retry_after = True
     # Handlers only take note, so a few workers serve any number of objects; the default is one per object.
