@@ -16,6 +16,9 @@ from sagakit.runtime.settings import SettingsError, read
 
 DATA_DIR = "SAGAPLANE_DATA_DIR"
 LOG = "log"
+READ = "SAGAPLANE_KAFKA_READ_SECONDS"
+READ_SECONDS = "15"
+"""A service asks again by itself; a command is asked once, so it waits for the election of a leader."""
 RUN_A_BOX = "run a box there once with `sagactl dev`, or choose another --data-dir"
 CORRECT = "correct it; nothing was changed"
 
@@ -76,7 +79,8 @@ def _named(data_dir: Path | None, environment: Mapping[str, str]) -> dict[str, s
     """Return the environment of services that would run there."""
     if data_dir is not None:
         return {**environment, KAFKA: "", DATABASE: "", DATA_DIR: str(data_dir)}
-    return {**environment, DATA_DIR: environment.get(DATA_DIR) or str(default_data_dir(environment))}
+    place = environment.get(DATA_DIR) or str(default_data_dir(environment))
+    return {**environment, DATA_DIR: place, READ: environment.get(READ) or READ_SECONDS}
 
 
 def _wrong(environment: Mapping[str, str]) -> tuple[type[Exception], ...]:

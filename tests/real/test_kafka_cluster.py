@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from uuid import uuid4
 
+import msgspec
 import pytest
 from tests.real.kafka import Cluster
 
@@ -77,6 +78,40 @@ async def test_a_broker_that_dies_or_hangs_takes_nothing_with_it(kafka_cluster: 
         while await _assigned(member) != frozenset(range(PARTITIONS)):
             await log.wait(0.1)
     await log.close()
+
+
+async def test_a_command_waits_for_a_partition_that_has_no_leader(kafka_cluster: Cluster) -> None:
+    """It once gave up after the second that a service waits, which comes back by itself."""
+    settings = KafkaSettings(bootstrap_servers=kafka_cluster.bootstrap_servers, topic_prefix=f"t{uuid4().hex[:8]}-")
+    await apply(settings, [TopicSpec.of("t", 1, 1)])
+    service = await KafkaLog.open(settings, ["t"])
+    command = await KafkaLog.open(msgspec.structs.replace(settings, read_seconds=SECONDS_MAX), ["t"])
+    leader = await asyncio.to_thread(kafka_cluster.leader, f"{settings.topic_prefix}t")
+    await asyncio.to_thread(leader.kill)
+    async with asyncio.timeout(SECONDS_MAX):
+        for log in (service, command):
+            while not await _has_no_leader(log):
+                await log.wait(0.1)
+    waiting = asyncio.create_task(command.ends(["t"]))
+    with pytest.raises(LogUnavailableError, match="t-0"):
+        await service.ends(["t"])
+    assert not waiting.done()
+    await asyncio.to_thread(kafka_cluster.mend)
+    assert await asyncio.wait_for(waiting, SECONDS_MAX) == {("t", 0): 0}
+    for log in (service, command):
+        await log.close()
+
+
+async def _has_no_leader(log: KafkaLog) -> bool:
+    """Tell whether that is known to the client, which at first only knows that a broker is away."""
+    try:
+        async with asyncio.timeout(3):
+            await log.ends(["t"])
+    except LogUnavailableError as error:
+        return "t-0" in str(error)
+    except TimeoutError:
+        return True
+    return False
 
 
 async def _assigned(member: Membership) -> frozenset[int]:

@@ -38,6 +38,7 @@ KAFKA_VARIABLES = frozenset(
         "TOPIC_PREFIX",
         "SESSION_SECONDS",
         "PUBLISH_SECONDS",
+        "READ_SECONDS",
     )
 )
 """What `KafkaSettings` reads, told here for whoever has no Kafka and has misspelt one of them."""

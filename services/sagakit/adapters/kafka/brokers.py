@@ -12,13 +12,13 @@ from aiokafka.structs import TopicPartition
 
 from sagakit.adapters.kafka.connection import Explanation, said
 from sagakit.adapters.kafka.protocol import TopicSeen, topics_request
+from sagakit.adapters.kafka.settings import KafkaSettings
 from sagakit.ports import LogUnavailableError
 
 Place = tuple[str, int]
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 1.0
 REFRESH_SECONDS = 2.0
 PAUSE_SECONDS = 0.05
 
@@ -32,8 +32,8 @@ class PassingError(LogUnavailableError):
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], brokers: "Brokers") -> T:
-    """Return what is answered once that what may pass is over; after a while it is raised."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
+    """Return what is answered once that what may pass is over; after `read_seconds` it is raised."""
+    ends_at = time.monotonic() + brokers.read_seconds
     while True:
         try:
             return await ask()
@@ -50,15 +50,15 @@ class Brokers:
     def __init__(
         self,
         client: Any,  # noqa: ANN401 - aiokafka has no types
-        prefix: str,
-        user: str,
         explanation: Explanation,
+        settings: KafkaSettings,
     ) -> None:
-        """Speak through this client, as this user; when no broker can be reached, `explanation` may tell why."""
+        """Speak through this client, as the settings say; when no broker can be reached, `explanation` may tell why."""
         self._client = client
-        self._prefix = prefix
-        self._user = user
+        self._prefix = settings.topic_prefix
+        self._user = settings.user
         self._explanation = explanation
+        self.read_seconds = settings.read_seconds
 
     def wire(self, name: str) -> str:
         """Return the name of a topic or a group as the brokers know it."""

@@ -67,7 +67,7 @@ class KafkaLog:
         client, explanation = new_client(settings, "log"), Explanation(settings)
         try:
             await start(client, settings)
-            brokers = Brokers(client, settings.topic_prefix, settings.user, explanation)
+            brokers = Brokers(client, explanation, settings)
             brokers.watch(topics)
             await brokers.refresh()
         except BaseException:

@@ -20,7 +20,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `topic_prefix` stands before the names of topics and groups on the wire only, so that several installations share
     one cluster. `session_seconds` is how long a silent member of a group is taken to live; the brokers bound it
-    (`group.min.session.timeout.ms`, by default 6 s).
+    (`group.min.session.timeout.ms`, by default 6 s). `read_seconds` is how long a partition may be without a leader
+    until that is told; a service comes back to it by itself, a command cannot.
     """
 
     bootstrap_servers: Annotated[str, variable("SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS")] = "localhost:9092"
@@ -38,6 +39,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     topic_prefix: Annotated[str, variable("SAGAPLANE_KAFKA_TOPIC_PREFIX")] = ""
     session_seconds: Annotated[Seconds, variable("SAGAPLANE_KAFKA_SESSION_SECONDS")] = 10.0
     publish_seconds: Annotated[Seconds, variable("SAGAPLANE_KAFKA_PUBLISH_SECONDS")] = 30.0
+    read_seconds: Annotated[Seconds, variable("SAGAPLANE_KAFKA_READ_SECONDS")] = 1.0
 
     @override
     def __repr__(self) -> str:

@@ -86,7 +86,7 @@ async def _brokers(settings: KafkaSettings) -> AsyncIterator[Brokers]:
     client = new_client(settings, "topics")
     try:
         await start(client, settings)
-        yield Brokers(client, settings.topic_prefix, settings.user, Explanation(settings))
+        yield Brokers(client, Explanation(settings), settings)
     finally:
         await stop(client)
 
