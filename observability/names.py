@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from analytics_service import measures as analytics
 from payment_service import metrics as payment
 from sagakit.runtime import catalogue
 from sagakit.runtime.catalogue import Named
@@ -12,7 +13,7 @@ SUFFIXES = ("_bucket", "_count", "_sum")
 
 def known() -> Mapping[str, Named]:
     """Return every metric of the platform, by its name."""
-    told: Iterable[Named] = (*catalogue.CATALOGUE, *payment.CATALOGUE)
+    told: Iterable[Named] = (*catalogue.CATALOGUE, *payment.CATALOGUE, *analytics.CATALOGUE)
     return {its.name: its for its in told}
 
 

@@ -52,6 +52,77 @@ PAGE = Page(
             ),
         ),
         Row(
+            "Event time",
+            (
+                number(
+                    "Not counted since",
+                    "How long the oldest event that the views have not counted has been in the log.",
+                    "s",
+                    Query(f"max({of('saga_analytics_lag_seconds')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=5, alarms=30),
+                ),
+                number(
+                    "Late in the time shown",
+                    "Events that came after their partition had closed what they belong to: windows have them apart.",
+                    "short",
+                    Query(f"sum({grown('topic', 'saga_analytics_late_events_total')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=1),
+                ),
+                number(
+                    "Oldest unmatched",
+                    "The age of the oldest order of which something is missing: a payment, a reservation, its end.",
+                    "s",
+                    Query(f"max({of('saga_analytics_oldest_unmatched_age_seconds')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=900),
+                ),
+                number(
+                    "Version",
+                    "The number of the version of the views that answers: a rebuild brings the next.",
+                    "none",
+                    Query(f"max({of('saga_analytics_version')})"),
+                    width=QUARTER,
+                ),
+                lines(
+                    "Watermark age",
+                    "How far event time is behind the clock, by topic. While nothing is ordered it grows everywhere.",
+                    "s",
+                    Query(most("topic", "saga_analytics_watermark_age_seconds"), "{{topic}}"),
+                ),
+                lines(
+                    "Late",
+                    "Events per second that came after their partition had closed what they belong to, by topic.",
+                    "ops",
+                    Query(rate("topic", "saga_analytics_late_events_total"), "{{topic}}"),
+                    limits=Limits(warns=0.001),
+                ),
+                lines(
+                    "Odd",
+                    "Events per second that were heard before, or have a time that nobody believes.",
+                    "ops",
+                    Query(rate("kind", "saga_analytics_odd_events_total"), "{{kind}}"),
+                ),
+                lines(
+                    "Taken in",
+                    "Events per second that the views took in, by topic.",
+                    "ops",
+                    Query(rate("topic", "saga_analytics_events_total"), "{{topic}}"),
+                    width=HALF,
+                    stacked=True,
+                ),
+                lines(
+                    "Unmatched over time",
+                    "The age of the oldest order of which something is missing.",
+                    "s",
+                    Query(f"max({of('saga_analytics_oldest_unmatched_age_seconds')})", "oldest"),
+                    width=HALF,
+                    limits=Limits(warns=900),
+                ),
+            ),
+        ),
+        Row(
             "Over time",
             (
                 lines(

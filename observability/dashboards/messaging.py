@@ -50,6 +50,33 @@ PAGE = Page(
             ),
         ),
         Row(
+            "What nobody could handle",
+            (
+                number(
+                    "Dead letters that wait",
+                    "Dead letters that nobody has redriven or discarded: see docs/runbooks/dead-letters.md.",
+                    "short",
+                    Query(f"sum({most('topic', 'saga_dlq_depth')})"),
+                    width=QUARTER,
+                    limits=Limits(warns=1),
+                ),
+                lines(
+                    "Waiting by topic",
+                    "Dead letters that nobody has redriven or discarded, as far as the log keeps them.",
+                    "short",
+                    Query(most("topic", "saga_dlq_depth"), "{{topic}}"),
+                    limits=Limits(warns=1),
+                ),
+                lines(
+                    "Dead letters over time",
+                    "Messages sent to the dead letters in five minutes, by consumer.",
+                    "short",
+                    Query(f"sum by (loop) (increase({of('saga_dlq_messages_total')}[5m]))", "{{loop}}"),
+                    limits=Limits(alarms=0.5),
+                ),
+            ),
+        ),
+        Row(
             "Flow",
             (
                 lines(
@@ -135,17 +162,11 @@ PAGE = Page(
             "What went wrong",
             (
                 lines(
-                    "Dead letters over time",
-                    "Messages sent to the dead letters in five minutes, by consumer.",
-                    "short",
-                    Query(f"sum by (loop) (increase({of('saga_dlq_messages_total')}[5m]))", "{{loop}}"),
-                    limits=Limits(alarms=0.5),
-                ),
-                lines(
                     "Failing loops",
                     "Steps that failed in a row; 0 is well. They are tried again, with longer and longer pauses.",
                     "short",
                     Query(f"{most('loop', 'saga_loop_failing')} > 0", "{{loop}}"),
+                    width=HALF,
                     limits=Limits(warns=1, alarms=5),
                 ),
                 lines(
@@ -158,6 +179,7 @@ PAGE = Page(
                         f"{rate('job', 'saga_http_requests_total')}",
                         "{{job}}",
                     ),
+                    width=HALF,
                     limits=Limits(warns=0.01, alarms=0.05),
                 ),
                 rows(

@@ -72,6 +72,20 @@ PAGE = Page(
                     Query(most("instance", "saga_operator_queue_depth"), "{{instance}}"),
                     width=HALF,
                 ),
+                heat(
+                    "How long a resource waited",
+                    "How long a resource waited to be looked at.",
+                    "s",
+                    Query(rate("le", "saga_operator_queue_latency_seconds_bucket"), "{{le}}"),
+                ),
+                lines(
+                    "Longest look",
+                    "For how long the resource is looked at that has been for longest, by operator.",
+                    "s",
+                    Query(most("instance", "saga_operator_longest_running_seconds"), "{{instance}}"),
+                    width=HALF,
+                    limits=Limits(warns=30),
+                ),
                 lines(
                     "Messages heard",
                     "Messages heard per second of the sagas that are watched.",
@@ -140,6 +154,16 @@ PAGE = Page(
                     Query(f"sum({grown('result', 'saga_operator_reconcile_total', BUGS)})"),
                     width=QUARTER,
                     limits=Limits(alarms=0.5),
+                ),
+                lines(
+                    "Refused and lost",
+                    "Statuses per second that were refused as somebody else had written another end, and Events of "
+                    "Kubernetes that were not taken.",
+                    "reqps",
+                    Query(f"sum(rate({of('saga_operator_statuses_refused_total')}[{RATE}]))", "statuses refused"),
+                    Query(f"sum(rate({of('saga_operator_events_lost_total')}[{RATE}]))", "Events lost"),
+                    width=HALF,
+                    limits=Limits(warns=0.001),
                 ),
             ),
         ),

@@ -15,16 +15,21 @@ from_files() { # NAME FILE...
     kubectl create configmap "$name" --namespace "$namespace" --dry-run=client --output yaml "${@/#/--from-file=}"
 }
 
-{
+said=$({
     from_files seeing-prometheus "$here/prometheus.yml"
     echo ---
     from_files seeing-rules "$here"/../rules/*.yaml
     echo ---
     from_files seeing-collector "config.yaml=$here/../../compose/collector.yaml"
-} | kubectl "$verb" --namespace "$namespace" --filename -
+} | kubectl "$verb" --namespace "$namespace" --filename -)
+printf '%s\n' "$said"
 kubectl "$verb" --namespace "$namespace" --filename "$here/seeing.yaml"
 
 if [ "$verb" = apply ]; then
+    # Neither reads its configuration again by itself.
+    if [[ "$said" == *" configured"* ]]; then
+        kubectl rollout restart --namespace "$namespace" deployment/prometheus deployment/collector
+    fi
     for name in prometheus collector jaeger; do
         kubectl rollout status --namespace "$namespace" --timeout 120s "deployment/$name"
     done

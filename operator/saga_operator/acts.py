@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedError
@@ -39,13 +39,14 @@ from sagakit.core.contracts import encode_data
 from sagakit.core.facts import Phase, Verb
 from sagakit.core.messages import Message, message_id
 from sagakit.core.part import ABORT
+from sagakit.core.state import SagaState
 from sagakit.core.traces import Place as SpanPlace
 from sagakit.core.traces import Span, root_of, sampled, span_of, took, trace_of
 from sagakit.ports import Clock, Log
 from sagakit.runtime.catalogue import CORRELATION_ID, DEFINITION, MODE, PLACE_SPAN, RESOURCE, SAGA_ID
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import draft
-from sagakit.runtime.witness import MOMENT, Witness, nanoseconds
+from sagakit.runtime.witness import MOMENT, Spans, Witness, nanoseconds
 from shop_contracts.catalogue import SHOP
 from shop_contracts.order_saga import ORDER_SAGA
 
@@ -57,6 +58,8 @@ PASSING_FIELDS = frozenset({"/definition", "/deadline"})
 """What is refused for a reason of its own: a definition comes with its topic, and what a deadline means we know."""
 QUIET = frozenset({Phase.PENDING})
 """Phases that are told by no Event: nothing has happened yet."""
+UNSENT = timedelta(minutes=1)
+"""How long ago the span of a saga may have been told and not sent: a second, the lease of who told it, and a start."""
 
 
 @dataclass
@@ -130,9 +133,24 @@ class Acts:
         if spans is None or held.traced or state is None or state.started_at is None:
             return
         held.traced = True
+        self._be_in_trace(held, state, state.started_at, spans)
+
+    async def trace_ended(self, held: Held, now: datetime) -> None:
+        """Be in the trace of a saga that had ended before we led, if its span may have died with who led then."""
+        spans, ended_at, known = self.witness.spans, held.resource.status.completion_time, held.known
+        if spans is None or held.traced or ended_at is None or now - ended_at > UNSENT:
+            return
+        if known.state is not None or known.presence is not Presence.UNKNOWN:
+            return
+        found = await self.orders.find(known.saga_id)
+        held.traced = True
+        if found is not None and found.state.started_at is not None:
+            self._be_in_trace(held, found.state, found.state.started_at, spans)
+
+    def _be_in_trace(self, held: Held, state: SagaState, started_at: datetime, spans: Spans) -> None:
         if not sampled(state.traceparent):
             return
-        saga_id, begin = state.saga_id, nanoseconds(state.started_at)
+        saga_id, begin = state.saga_id, nanoseconds(started_at)
         spans.tell(
             Span(
                 service=NAME,

@@ -57,7 +57,8 @@ class Cluster:
     def __init__(self, client: ApiClient, pace: Pace, request_seconds: float) -> None:
         """Speak through `client`, write at `pace`, and wait no longer than that for an answer."""
         self.writes: Counter[tuple[str, str]] = Counter()
-        self.failures: Counter[str] = Counter()
+        # From zero on, so that whoever looks for a change sees the first.
+        self.failures: Counter[str] = Counter({kind.__name__: 0 for kind in ClusterError.__subclasses__()})
         self._client = client
         self._api = CustomObjectsApi(client)
         self._pace = pace

@@ -25,7 +25,7 @@ from saga_operator.tracker import Sagas, UnknownDefinitionError
 from sagakit.core.messages import Message
 from sagakit.core.traces import sampled, trace_of
 from sagakit.ports import Clock, LogUnavailableError
-from sagakit.runtime.catalogue import RECONCILE_DURATION
+from sagakit.runtime.catalogue import QUEUE_LATENCY, RECONCILE_DURATION
 from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.telling import Ids, about
 
@@ -59,10 +59,13 @@ class Engine:
     malformed: dict[Key, Malformed] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     durations: Distributions = field(default_factory=lambda: Distributions(RECONCILE_DURATION))
+    waits: Distributions = field(default_factory=lambda: Distributions(QUEUE_LATENCY))
     _by_saga: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _queue: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
-    _queued: set[Key] = field(default_factory=set)
-    _busy: set[Key] = field(default_factory=set)
+    _queued: dict[Key, float] = field(default_factory=dict)
+    """Since when each waits, by the clock that never goes back."""
+    _busy: dict[Key, float] = field(default_factory=dict)
+    """The same of those that are looked at."""
     _heap: list[tuple[datetime, int, Key]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _earlier: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,7 +126,7 @@ class Engine:
     def visit(self, key: Key) -> None:
         """Have the resource looked at soon."""
         if key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = time.monotonic()
             self._queue.put_nowait(key)
 
     @property
@@ -131,10 +134,15 @@ class Engine:
         """How many resources wait to be looked at."""
         return self._queue.qsize()
 
+    @property
+    def longest_running_seconds(self) -> float:
+        """For how long the resource is looked at that has been for longest; 0 when none is."""
+        return time.monotonic() - min(self._busy.values()) if self._busy else 0.0
+
     def next_key(self) -> Key:
         """Return the resource that waits for longest, which waits no longer."""
         key = self._queue.get_nowait()
-        self._queued.discard(key)
+        del self._queued[key]
         return key
 
     async def run(self, workers: int) -> None:
@@ -147,12 +155,12 @@ class Engine:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            self._queued.discard(key)
+            waited_since = self._queued.pop(key)
             if key in self._busy:
                 self._wake(key, self.clock.now() + timedelta(seconds=0.05))
                 continue
-            self._busy.add(key)
-            began = time.monotonic()
+            began = self._busy[key] = time.monotonic()
+            self.waits.at().observe(began - waited_since, self.clock.now().timestamp())
             try:
                 await self.look_at(key)
             except Exception:
@@ -160,7 +168,7 @@ class Engine:
                 log_lines.exception("OrderSaga %s/%s could not be worked on; it comes again", *key)
                 self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS_MAX))
             finally:
-                self._busy.discard(key)
+                del self._busy[key]
                 self.durations.at().observe(time.monotonic() - began, self.clock.now().timestamp())
 
     async def look_at(self, key: Key) -> None:
@@ -217,6 +225,7 @@ class Engine:
         if plan.wake_at is not None:
             self._wake(held.key, plan.wake_at)
         await self._report(held)
+        await self.acts.trace_ended(held, self.clock.now())
 
     async def _tell_trouble(self, held: Held) -> None:
         try:

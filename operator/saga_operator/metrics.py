@@ -12,16 +12,19 @@ from sagakit.runtime.catalogue import (
     API_FAILURES,
     API_WRITES,
     BUILD_INFO,
+    EVENTS_LOST,
     HEARD,
     LATENESS,
     LEADS,
+    LONGEST_RUNNING,
     MALFORMED,
     MATERIALIZED,
     QUEUE_DEPTH,
     RECONCILES,
     RESOURCES,
+    STATUSES_REFUSED,
 )
-from sagakit.runtime.metrics import Sample
+from sagakit.runtime.metrics import Sample, exported
 from sagakit.runtime.observation import program_version
 
 PENDING = "Pending"
@@ -35,9 +38,11 @@ def samples(engine: Engine, leadership: Leadership, follower: Follower, material
         yield RESOURCES, (phase,), number
     yield MALFORMED, (), len(engine.malformed)
     yield QUEUE_DEPTH, (), engine.depth
+    yield LONGEST_RUNNING, (), engine.longest_running_seconds
     for result in ("ok", "failures", "bugs"):
         yield RECONCILES, (result,), engine.counts[result]
     yield from engine.durations.samples()
+    yield from engine.waits.samples()
     cluster = engine.acts.cluster
     for (verb, what), number in cluster.writes.items():
         yield API_WRITES, (verb, what), number
@@ -45,7 +50,10 @@ def samples(engine: Engine, leadership: Leadership, follower: Follower, material
         yield API_FAILURES, (why,), number
     yield HEARD, (), follower.counts["messages"]
     yield MATERIALIZED, (), materializer.counts["materialized"]
+    yield STATUSES_REFUSED, (), engine.acts.counts["statuses refused"]
+    yield EVENTS_LOST, (), engine.acts.counts["events lost"]
     yield ABORTS, (), engine.acts.counts["aborts"]
+    yield from exported(engine.acts.witness.spans)
     # Aborts are counted once, by the order service, which finds out too; how late ours were, only we know.
     yield from (sample for sample in engine.acts.witness.samples() if sample[0] is LATENESS)
 

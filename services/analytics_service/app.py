@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,14 +164,14 @@ class Desk:
     async def glance(self) -> Summary:
         """Return the summary as of now."""
         now = self.clock.now()
-        ends = await self.log.ends(EVENT_TOPICS)
         lateness_ms, partitions = self.settings.bounds.lateness_ms, self.log.partitions
-        waiting_since = await self._waiting_since(ends)
+        waiting_since = await self.waiting_since()
         at = Glance(self.live.version, self.settings.currency, lateness_ms, partitions, waiting_since, now)
         return await self._view(lambda reader: summary(reader, at))
 
-    async def _waiting_since(self, ends: Mapping[tuple[str, int], int]) -> datetime | None:
+    async def waiting_since(self) -> datetime | None:
         """Return when the log took the oldest event that is not handled yet."""
+        ends = await self.log.ends(EVENT_TOPICS)
         done = await self._view(lambda reader: reader.progress(group_of(self.live.version)))
         ahead = {place: done.get(place, 0) for place, end in ends.items() if done.get(place, 0) < end}
         records = await self.log.fetch(ahead, len(ahead)) if ahead else []  # one of each

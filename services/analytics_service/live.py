@@ -74,6 +74,7 @@ class Follower:
     log: AlignedLog
     consumer: ProjectionConsumer
     relay: Relay
+    views: Views
 
     async def close(self) -> None:
         """Give its partitions to others, and close its store."""
@@ -83,11 +84,11 @@ class Follower:
 
 def follow(its: Surroundings, number: int) -> Follower:
     """Open a version, to go on where it stands."""
-    store, log = its.stores.open(number), AlignedLog(its.log.for_reader())
+    store, log, views = its.stores.open(number), AlignedLog(its.log.for_reader()), Views(its.bounds)
     consumer = ProjectionConsumer(
         service=SERVICE,
         group=group_of(number),
-        handler=Views(its.bounds),
+        handler=views,
         store=store,
         log=log,
         contracts=its.contracts,
@@ -95,7 +96,7 @@ def follow(its: Surroundings, number: int) -> Follower:
         instance=its.instance,
         batch_records_max=its.batch_records_max,
     )
-    return Follower(number, store, log, consumer, Relay(SERVICE, store, its.log))
+    return Follower(number, store, log, consumer, Relay(SERVICE, store, its.log), views)
 
 
 def group_of(number: int) -> str:

@@ -1,6 +1,6 @@
 """The projection: event topics in, rows of the views out, in the transaction that also moves the offsets."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
@@ -25,6 +25,8 @@ EVENT_TOPICS = frozenset({"orders.events", "payments.events", "inventory.events"
 NEVER_MS = -(2**62)
 """Before every event."""
 FUTURE, PAST = "future", "past"
+HOW = ("events", "late", "duplicates", FUTURE, PAST)
+"""What is counted of a lane, by the names of its attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,11 @@ class Views:
 
     def __init__(self, bounds: Bounds, parts: AbstractSet[Part] = EVERY_PART) -> None:
         """Judge lateness by these bounds, and keep these parts beside the joined orders."""
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """What was folded and is durable: for each topic its events, and how many of them were odd, by how."""
         self._bounds = bounds
         self._parts = parts
+        self._folded: Sequence[_LaneNow] = ()
 
     def wants(self, message_type: str) -> bool:
         """Tell whether a message of this type says something that is counted."""
@@ -104,12 +109,18 @@ class Views:
         await transaction.save(LANES, [lane.after() for lane in lanes.values()])
         for partition, tally in sorted(tallies.items()):
             await write(transaction, partition, tally, self._parts)
+        self._folded = tuple(lanes.values())
 
     def committed(self) -> None:
-        """Nothing waits for the commit."""
+        """Count what was folded, now that it is durable."""
+        for lane in self._folded:
+            for how in HOW:
+                self.counts[lane.before.topic, how] += getattr(lane, how)
+        self._folded = ()
 
     def failed(self) -> None:
-        """Nothing was kept outside the transaction."""
+        """Count nothing of what was taken back."""
+        self._folded = ()
 
     async def _lanes(self, transaction: Transaction, heard: Iterable[Heard]) -> dict[tuple[str, int], _LaneNow]:
         places = {(one.source.topic, one.source.partition) for one in heard}

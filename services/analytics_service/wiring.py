@@ -42,7 +42,7 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     builder = Builder(its, live)
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
-    service.seen.measures.append(partial(measures, answers.glance_if_open, clock))
+    service.seen.measures.append(partial(measures, live, answers.waiting_since, clock, its.bounds.lateness_ms))
     service.hear_unhurried(Desk(settings.thresholds(), profiles), GROUP, settings.gather_seconds)
     service.attend(live, service.pause(settings.gather_seconds, live.wait))
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)

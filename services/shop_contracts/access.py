@@ -32,7 +32,7 @@ class Access:
 
 def _access(service: str, reads: tuple[str, ...], writes: tuple[str, ...], groups: tuple[str, ...]) -> Access:
     letters = dead_letter_topic(service)
-    return Access((*reads, SAGAS_DEFINITIONS), (*writes, letters), (commands_topic(service), letters), groups)
+    return Access((*reads, SAGAS_DEFINITIONS, letters), (*writes, letters), (commands_topic(service), letters), groups)
 
 
 def _participant(party: Participant) -> Access:
@@ -48,7 +48,7 @@ def listener(service: str, *hears: str) -> Access:
 ACCESS: Mapping[str, Access] = {
     "order": _access(
         "order",
-        (ORDER.commands_topic, *(party.events_topic for party in PARTICIPANTS)),
+        (ORDER.commands_topic, SAGAS_EVENTS, *HEARD),
         (ORDER.events_topic, SAGAS_EVENTS, SAGAS_DEFINITIONS, *(party.commands_topic for party in PARTICIPANTS)),
         ("order", "order-intake"),
     ),

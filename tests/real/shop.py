@@ -128,9 +128,16 @@ class Instance:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples."""
+        return sum(self._samples(name))
+
+    def has_metric(self, name: str) -> bool:
+        """Tell whether there is a sample."""
+        return bool(self._samples(name))
+
+    def _samples(self, name: str) -> list[float]:
         answer = self.get("/metrics")
         lines = answer.text.splitlines() if answer is not None else []
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+        return [float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
 
     def output(self) -> str:
         """Return everything that it printed."""

@@ -16,6 +16,7 @@ from tests.real.shop import Instance, Shop, say, shop, until
 from onebox.layout import SERVICES
 from onebox.wiring import ALL_ACCESS
 from sagakit.adapters.kafka import KafkaLog, KafkaSettings
+from sagakit.runtime.catalogue import DLQ_DEPTH
 from sagakit.runtime.settings import read
 
 pytestmark = pytest.mark.real
@@ -56,7 +57,9 @@ def test_each_service_works_with_the_rights_that_it_needs_and_no_others(its: Sho
             its.served_seconds(service, time.monotonic())
     its.demand_clean()
     for service in SERVICES:
-        asyncio.run(_tidy(its.first(service)))
+        instance = its.first(service)
+        asyncio.run(_tidy(instance))
+        assert instance.has_metric(DLQ_DEPTH.name), f"{service} may not count its dead letters"
 
 
 def test_rights_that_are_taken_away_are_told_and_missed_until_they_are_back(

@@ -160,6 +160,14 @@ DEAD = Named(
     "Messages sent to the dead letters: unreadable, unhandled, refused, or expired in the parking.",
     ("loop", "topic", "reason"),
 )
+DLQ_DEPTH = Named(
+    "saga_dlq_depth",
+    "gauge",
+    "messages",
+    "Dead letters that the log holds and nobody has redriven or discarded; every instance says the same, so take the "
+    "greatest.",
+    ("topic",),
+)
 FENCED = Named("saga_fenced_total", "counter", "batches", "Batches dropped: another instance had them.", ("loop",))
 SENT = Named("saga_messages_sent_total", "counter", "messages", "Messages published from the outbox.", ("loop",))
 PARKED = Named("saga_parked_messages", "gauge", "messages", "Messages that wait for their saga or its definition.")
@@ -208,6 +216,22 @@ RECONCILE_DURATION = Named(
 QUEUE_DEPTH = Named(
     "saga_operator_queue_depth", "gauge", "resources", "Resources that wait to be looked at.", teller="operator"
 )
+QUEUE_LATENCY = Named(
+    "saga_operator_queue_latency_seconds",
+    "histogram",
+    "seconds",
+    "How long a resource waited to be looked at.",
+    (),
+    MESSAGE_SECONDS,
+    "operator",
+)
+LONGEST_RUNNING = Named(
+    "saga_operator_longest_running_seconds",
+    "gauge",
+    "seconds",
+    "For how long the resource is looked at that has been for longest; 0 when none is.",
+    teller="operator",
+)
 LEADS = Named("saga_operator_leader", "gauge", "operators", "1 while this operator leads, else 0.", teller="operator")
 RESOURCES = Named(
     "saga_operator_resources", "gauge", "resources", "OrderSagas that are watched.", ("phase",), teller="operator"
@@ -229,6 +253,20 @@ API_FAILURES = Named(
     "requests",
     "Requests that the API server did not do, by what we made of its answer.",
     ("why",),
+    teller="operator",
+)
+STATUSES_REFUSED = Named(
+    "saga_operator_statuses_refused_total",
+    "counter",
+    "requests",
+    "Statuses that the API server refused for a rule of the resource: somebody else had written another end.",
+    teller="operator",
+)
+EVENTS_LOST = Named(
+    "saga_operator_events_lost_total",
+    "counter",
+    "events",
+    "Events of Kubernetes that the API server did not take; nothing else waits for them.",
     teller="operator",
 )
 ABORTS = Named(
@@ -276,6 +314,7 @@ CATALOGUE = (
     CONSUMED,
     DUPLICATES,
     DEAD,
+    DLQ_DEPTH,
     FENCED,
     SENT,
     PARKED,
@@ -291,11 +330,15 @@ CATALOGUE = (
     RECONCILES,
     RECONCILE_DURATION,
     QUEUE_DEPTH,
+    QUEUE_LATENCY,
+    LONGEST_RUNNING,
     LEADS,
     RESOURCES,
     MALFORMED,
     API_WRITES,
     API_FAILURES,
+    STATUSES_REFUSED,
+    EVENTS_LOST,
     ABORTS,
     HEARD,
     MATERIALIZED,

@@ -26,6 +26,8 @@ from sagakit.runtime.catalogue import (
     RECORDS,
     REQUESTS,
     SENT,
+    SPANS,
+    SPANS_DROPPED,
     Named,
 )
 
@@ -55,6 +57,13 @@ class Burying(Protocol):
     """Whoever sends messages to the dead letters, and counts them by their topic and the reason."""
 
     buried: Counter[tuple[str, str]]
+
+
+@runtime_checkable
+class Exporting(Protocol):
+    """Whoever sends spans to a collector, and counts those that it took and those that were dropped."""
+
+    counts: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,13 @@ def buried(name: str, its: object) -> Iterable[Sample]:
             yield DEAD, (name, topic, reason), number
 
 
+def exported(spans: object) -> Iterable[Sample]:
+    """Return the samples of what became of spans; there may be none where they go."""
+    if isinstance(spans, Exporting):
+        yield SPANS, (), spans.counts["exported"]
+        yield SPANS_DROPPED, (), spans.counts["dropped"]
+
+
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
@@ -263,9 +279,11 @@ __all__ = [
     "Distributed",
     "Distribution",
     "Distributions",
+    "Exporting",
     "Named",
     "Sample",
     "Samples",
     "buried",
     "counted",
+    "exported",
 ]

@@ -16,6 +16,7 @@ from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, sag
 from sagakit.runtime.lease import Lease
 from sagakit.runtime.live_sagas import LiveSagas
 from sagakit.runtime.metrics import Sample, buried
+from sagakit.runtime.open_letters import OpenLetters
 from sagakit.runtime.participant import NO_NEWS, Participant
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.retelling import Retelling
@@ -49,6 +50,7 @@ class Observation:
         self._consumers: list[Consumer] = []
         self._handlers: list[tuple[str, Handler]] = []
         self._live = LiveSagas()
+        self._letters = OpenLetters(service, log.for_reader(), clock)
 
     def sagas(self) -> Iterable[Saga]:
         """Return the definitions that the service knows now."""
@@ -72,6 +74,16 @@ class Observation:
         """Return what is listened to now."""
         return {topic for _, handler in self._handlers for topic in handler.topics}
 
+    def own_topics(self) -> set[str]:
+        """Return the topics on which this service speaks of sagas."""
+        topics: set[str] = set()
+        for saga in self.sagas():
+            topics |= {
+                party.events_topic for party in (saga.initiator, *saga.participants) if party.name == self._service
+            }
+            topics |= {SAGAS_EVENTS} if saga.initiator.name == self._service else set()
+        return topics
+
     def trace(self, spans: Spans, chosen: Chosen, system: str) -> Retelling:
         """Tell spans from now on, of the chosen ones of the sagas that begin here; returns a loop that catches up."""
         self.witness.spans, self.witness.system = spans, system
@@ -82,7 +94,7 @@ class Observation:
             consumer.heard = self.witness.heard
         for consumer in self._unhurried:
             consumer.heard = self.witness.polled
-        return Retelling(self.witness, self._own_topics, self._log.for_reader(), self._clock)
+        return Retelling(self.witness, self.own_topics, self._log.for_reader(), self._clock)
 
     def samples(self) -> Iterable[Sample]:
         """Return what was counted."""
@@ -99,12 +111,8 @@ class Observation:
 
     async def measured(self) -> list[Sample]:
         """Return what is measured now; a database or a log that is away costs its samples and not the scrape."""
-        found: list[Sample] = []
-        for measure in (self._of_store, self._of_log, *self.measures):
-            with suppress(*AWAY):
-                async with asyncio.timeout(MEASURE_SECONDS_MAX):
-                    found += await measure()
-        return found
+        measures = (self._of_store, self._of_log, self._letters.measured, *self.measures)
+        return [sample for its in await asyncio.gather(*map(_in_time, measures)) for sample in its]
 
     async def _of_store(self) -> list[Sample]:
         now = self._clock.now()
@@ -119,15 +127,13 @@ class Observation:
         topics = {topic for consumer in self._consumers for topic, _ in consumer.positions}
         return lag_gauges(self._consumers, await self._log.ends(topics) if topics else {})
 
-    def _own_topics(self) -> set[str]:
-        """Return the topics on which this service speaks of sagas."""
-        topics: set[str] = set()
-        for saga in self.sagas():
-            topics |= {
-                party.events_topic for party in (saga.initiator, *saga.participants) if party.name == self._service
-            }
-            topics |= {SAGAS_EVENTS} if saga.initiator.name == self._service else set()
-        return topics
+
+async def _in_time(measure: Callable[[], Awaitable[Iterable[Sample]]]) -> Iterable[Sample]:
+    """Return what is measured; nothing when that takes too long or cannot be."""
+    with suppress(*AWAY):
+        async with asyncio.timeout(MEASURE_SECONDS_MAX):
+            return await measure()
+    return ()
 
 
 @cache

@@ -31,6 +31,7 @@ from sagakit.runtime.metrics import Counting, Sample, Samples, counted
 from sagakit.runtime.observation import Observation
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.projection import Unhurried
+from sagakit.runtime.retelling import AGAIN_SECONDS
 from sagakit.runtime.settings import ServiceSettings
 from sagakit.runtime.witness import Spans
 
@@ -241,7 +242,7 @@ class Service:
 
     def trace(self, spans: Spans, chosen: Chosen, system: str) -> None:
         """Tell what becomes of sagas as spans, of the chosen ones that begin here; before the service starts."""
-        self.add(self.seen.trace(spans, chosen, system), Bell(HOUSEKEEPING_WAIT_SECONDS))
+        self.add(self.seen.trace(spans, chosen, system), Bell(AGAIN_SECONDS))
 
     def samples(self) -> Iterable[Sample]:
         """Return what the loops and the HTTP side have counted."""

@@ -13,12 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.unit.operator.memory_api import Fault, refused
+from tests.unit.operator.memory_shop import Desk
 from tests.unit.operator.operators import KEY, NAME, NAMESPACE, Operators, is_held, manifest
+from typing_extensions import override
 
 from saga_operator.cluster import Body
 from saga_operator.engine import SPACING_SECONDS
 from saga_operator.held import Held
 from saga_operator.orders import OrdersUnavailableError, RefusedOrderError
+from saga_operator.orders import Told as Found
 from saga_operator.resources import FINALIZER, ORDER_SAGA_PLURAL, STARTED_AT, Status
 from sagakit.core.facts import Phase, StepStatus, Verb
 from sagakit.core.messages import Message, Mode
@@ -506,6 +509,49 @@ def test_the_operator_is_in_the_trace_of_a_saga_that_is_traced_once_and_as_the_n
     assert first == second
     assert (first.service, first.place.trace_id, first.parent_id) == ("operator", "a" * 32, root_of(saga_id))
     assert first.end > first.begin
+
+
+class TracedDesk(Desk):
+    """An order service whose sagas are all traced."""
+
+    @override
+    async def find(self, saga_id: str) -> Found | None:
+        found = await super().find(saga_id)
+        traceparent = f"00-{'a' * 32}-{root_of(saga_id)}-01"
+        return found and Found(replace(found.state, traceparent=traceparent), found.as_of)
+
+
+@pytest.mark.parametrize(("seconds", "spans"), [(1, 1), (120, 0)])
+def test_the_next_leader_is_in_the_trace_of_a_saga_that_ended_just_before_and_its_status_stays(
+    seconds: float, spans: int
+) -> None:
+    world = world_with()
+    slowly(world, 0.05)
+    (first,) = world.everyone
+    world.kill(first)
+    world.pass_time(seconds)
+    before, told = writes(world), Told()
+    acts = world.start().engine.acts
+    acts.witness.spans, acts.orders = told, TracedDesk(world.shop)
+    assert ended(world)["status"]["phase"] == "Completed"
+    assert writes(world) == before
+    assert [(span.service, span.parent_id) for span in told.spans] == [
+        ("operator", root_of(*world.shop.stories))
+    ] * spans
+
+
+def test_a_saga_that_had_ended_is_in_its_trace_once_the_order_service_is_back() -> None:
+    world = world_with()
+    slowly(world, 0.05)
+    world.kill(world.everyone[0])
+    acts, told = world.start().engine.acts, Told()
+    acts.witness.spans, acts.orders = told, TracedDesk(world.shop, world.api.fate)
+    world.orders_are_away = True
+    while world.work(world.everyone[0]):
+        pass
+    assert told.spans == []
+    assert ended(world)["status"]["phase"] == "Completed"
+    assert len(told.spans) == 1
 
 
 def test_a_status_that_was_about_to_be_written_when_the_operator_begins_to_lead_is_written() -> None:

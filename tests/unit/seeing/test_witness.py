@@ -1,18 +1,23 @@
 """What a service tells and counts of its sagas: each thing once, under ids that follow from what happened."""
 
 from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.seeing.world import Told, World, world
 
+from onebox.wiring import ALL_ACCESS
 from sagakit.core.traces import Span, root_of, trace_of
-from sagakit.ports import Draft
+from sagakit.ports import Draft, LogUnavailableError
 from sagakit.runtime.catalogue import ATTRIBUTES
 from sagakit.runtime.metrics import AtScrape
 from sagakit.runtime.observation import program_version
 from sagakit.runtime.retelling import Retelling
+from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.witness import Witness
 from shop_contracts.order_saga import ORDER_SAGA
 
@@ -196,6 +201,16 @@ async def test_what_a_killed_service_had_told_is_told_again_and_is_the_same(name
     assert not sum(sample.value for family in registry.collect() for sample in family.samples), "not counted again"
 
 
+async def leaderless(topics: Iterable[str]) -> NoReturn:
+    raise LogUnavailableError(f"{min(topics)}-0: no leader")
+
+
+async def test_each_service_may_read_what_it_tells_again_and_its_dead_letters() -> None:
+    its = await world()
+    for name, service in its.services.items():
+        assert {*service.seen.own_topics(), dead_letter_topic(name)} <= {*ALL_ACCESS[name].reads}, name
+
+
 async def test_what_is_long_gone_is_not_told_again() -> None:
     its = await world()
     await its.order()
@@ -206,6 +221,39 @@ async def test_what_is_long_gone_is_not_told_again() -> None:
     witness.spans = again
     await Retelling(witness, lambda: ["orders.events"], service.log, its.clock).step()
     assert not again.spans
+
+
+async def test_what_a_log_without_a_leader_keeps_back_is_told_when_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the first failure was the last try, so that an election at the start cost spans."""
+    its = await world()
+    await its.order()
+    await its.run()
+    again, service = Told(), its.services["payment"]
+    witness = Witness("payment", lambda: [ORDER_SAGA])
+    witness.spans = again
+    retelling = Retelling(witness, lambda: ["payments.events"], service.log, its.clock)
+    with monkeypatch.context() as away:
+        away.setattr(service.log, "ends", leaderless)
+        await retelling.step()
+    assert not again.spans
+    await its.pass_seconds(59)
+    await retelling.step()
+    assert [span.name for span in again.spans] == ["process payment"]
+
+
+async def test_a_log_that_stays_away_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    its = await world()
+    service = its.services["payment"]
+    retelling = Retelling(Witness("payment", list), lambda: ["payments.events"], service.log, its.clock)
+    monkeypatch.setattr(service.log, "ends", leaderless)
+    for _ in range(4):
+        await retelling.step()
+        its.clock.moment += timedelta(seconds=30)
+    assert [record.getMessage() for record in caplog.records if record.name.endswith("retelling")] == [
+        "what was said before this start is not in the traces: payments.events-0: no leader"
+    ]
 
 
 async def test_a_message_that_is_no_news_is_counted() -> None:
