@@ -17,9 +17,9 @@ COMMON = {
     # A member that is killed is noticed as soon as its test says, and nobody waits for members who may still come.
     "group.min.session.timeout.ms": "100",
     "group.initial.rebalance.delay.ms": "0",
-    # A broker that was killed is forgotten soon, for only then it may come back.
+    # A broker that was killed is soon forgotten, for only then it may come back; one that is slow is not.
     "broker.heartbeat.interval.ms": "250",
-    "broker.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "4000",
     # Small is quick.
     "offsets.topic.num.partitions": "3",
     "transaction.state.log.num.partitions": "3",
@@ -53,7 +53,6 @@ def together() -> dict[str, str]:
     """Return what three brokers are told: copies, and to notice soon that one of them is gone."""
     return {
         **_copies(replication=3, in_sync=2),
-        "broker.session.timeout.ms": "3000",
         "replica.lag.time.max.ms": "5000",
     }
 

@@ -1,7 +1,7 @@
 """A Kafka log for the contract: topics of its own, on real brokers, and time that really passes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from sagakit.adapters.kafka.connection import new_client
 from sagakit.adapters.kafka.protocol import Answer, Request
 from sagakit.adapters.kafka.specs import TopicSpec
 from sagakit.adapters.kafka.topics import apply
+from sagakit.ports import LogUnavailableError
 
 TOPICS = ("t", "u", "missing")
 GROUPS = ("g", "h")
@@ -82,6 +83,18 @@ def _state(buffer: BytesIO) -> str:
     return String("utf-8").decode(buffer) or ""
 
 
+async def _apply_once_it_serves(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> None:
+    """Make topics on a broker that a test may have stopped: it serves once its own controller trusts it again."""
+    async with asyncio.timeout(STABLE_SECONDS_MAX):
+        while True:
+            try:
+                await apply(settings, specs)
+            except LogUnavailableError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
 @asynccontextmanager
 async def kafka_world(bootstrap_servers: str, logs: int = LOGS) -> AsyncIterator[KafkaWorld]:
     """Offer a world with an empty log on these brokers."""
@@ -91,7 +104,7 @@ async def kafka_world(bootstrap_servers: str, logs: int = LOGS) -> AsyncIterator
         session_seconds=LEASE_SECONDS,
         publish_seconds=PUBLISH_SECONDS,
     )
-    await apply(asked, [TopicSpec.of(topic, PARTITIONS, 1) for topic in TOPICS])
+    await _apply_once_it_serves(asked, [TopicSpec.of(topic, PARTITIONS, 1) for topic in TOPICS])
     client = new_client(asked, "world")
     await client.bootstrap()
     opened = [await KafkaLog.open(asked, TOPICS) for _ in range(logs)]

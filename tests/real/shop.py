@@ -170,11 +170,10 @@ class Shop:
         return self.instances[service][0]
 
     def prepare(self) -> None:
-        """Make the topics and the schemas."""
+        """Make the topics and the schemas, on servers that a test before may have stopped."""
         sizes = ("--partitions", str(PARTITIONS), "--replication", str(self.replication))
-        for command in (("topics", "apply", *sizes), ("database", "apply")):
-            done = self.sagactl(*command)
-            assert done.returncode == 0, done.stdout + done.stderr
+        self._demand_command("topics", "apply", *sizes)
+        self._demand_command("database", "apply")
 
     def add(self, service: str, **variables: str) -> Instance:
         """Start one more instance; beside those of its service it has variables of its own."""
