@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from onebox.layout import Layout
 
@@ -30,6 +30,8 @@ class BoxError(Exception):
 class Box:
     """Services under one data directory. Use it as an asynchronous context: it is ready inside."""
 
+    program: ClassVar[str] = "onebox.process"
+    """What each process runs."""
     data_dir: Path
     processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Box:
         environment = {**inherited, **self.layout.environment(), **self.environment}
         environment["SAGAPLANE_DATA_DIR"] = str(self.data_dir)
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "onebox.process", *services),
+            *(sys.executable, "-m", self.program, *services),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,

@@ -77,6 +77,15 @@ class Load:
 
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
+    async def steadily(self, count: int, per_second: float, size: int) -> None:
+        """Place so many orders at this rate, `size` in a request, whether those before are answered or not."""
+        began, first = time.perf_counter(), self.placed
+        sent: set[asyncio.Task[None]] = set()
+        for place, numbers in enumerate(chunks(first, first + count, size)):
+            await asyncio.sleep(max(0.0, began + place * size / per_second - time.perf_counter()))
+            sent.add(asyncio.create_task(self.batch(numbers)))
+        await asyncio.gather(*sent)
+
     async def unfinished(self) -> int:
         """Return how many sagas have not ended, read beside the service, and seldom: looking costs the database."""
         async with self._looking:

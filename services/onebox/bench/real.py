@@ -21,12 +21,14 @@ from rich.table import Table
 
 import inventory_service.wiring as inventory
 from onebox.bench import real_limits
-from onebox.bench.costs import sizes, tracing
+from onebox.bench.collector import KINDS
+from onebox.bench.costs import sizes
 from onebox.bench.limits import machine
 from onebox.bench.load import BATCH, PRODUCTS, Load, LoadError, chunks, percentile
 from onebox.bench.processes import profile_by_room
 from onebox.bench.real_shop import IN_FLIGHT_MAX, WARM_ORDERS, RealBench, used
 from onebox.bench.scenarios import ALL_REFUSED, ALL_SUCCEED, DEMO, Lines
+from onebox.bench.seeing import counting, tracing
 from onebox.bench.servers import servers
 from onebox.layout import SERVICES
 from order_service.desk import ORDERS
@@ -86,14 +88,8 @@ async def limits(bench: RealBench) -> list[tuple[str, str]]:
 async def latency(bench: RealBench, per_second: int = 800, seconds: int = 20) -> Lines:
     """Place orders at a steady rate; from an order's creation to its end, by the service's own clock."""
     async with bench.running(ALL_SUCCEED) as (box, load):
-        step = 0.02
-        size = int(per_second * step)
         before, began = await used(bench, box), time.perf_counter()
-        sent: set[asyncio.Task[None]] = set()
-        for number in range(int(seconds / step)):
-            await asyncio.sleep(max(0.0, began + number * step - time.perf_counter()))
-            sent.add(asyncio.create_task(load.batch(range(number * size, (number + 1) * size))))
-        await asyncio.gather(*sent)
+        await load.steadily(per_second * seconds, per_second, per_second // 50)
         offered = load.placed / (time.perf_counter() - began)
         await load.until_all_ended()
         after = await used(bench, box)
@@ -212,6 +208,7 @@ SCENARIOS: dict[str, Callable[[RealBench], Awaitable[Lines]]] = {
     "participant": participant,
     "restart": restart,
     "traces": tracing,
+    "metrics": counting,
     "sizes": sizes,
 }
 
@@ -233,8 +230,15 @@ def main() -> None:
         help="for traces: the shares of sagas that are traced, the one to compare with first",
     )
     parser.add_argument(
-        "--collector", choices=["sink", "jaeger"], default="sink", help="for traces: what takes the spans"
+        "--collector",
+        choices=KINDS,
+        default="collector",
+        help="for traces: what takes the spans (default: a collector that hands on to a Jaeger)",
     )
+    parser.add_argument(
+        "--rounds", type=int, default=9, help="for traces and metrics: how often each variant is measured"
+    )
+    parser.add_argument("--per-second", type=int, default=500, help="for traces and metrics: at which rate orders come")
     parser.add_argument("--seed", type=int, default=None, help="names the orders; printed")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.scenarios if name not in SCENARIOS]:
@@ -257,6 +261,8 @@ async def _run(chosen: argparse.Namespace) -> None:
                 frozenset(chosen.without),
                 tuple(chosen.traces),
                 chosen.collector,
+                chosen.rounds,
+                chosen.per_second,
             )
             facts = Table("", "", title="The machine and its limits", title_justify="left", show_header=False)
             for name, value in [

@@ -34,19 +34,21 @@ class RealBench:
     seed: int
     without: frozenset[str]
     traces: tuple[float, ...] = (0.0, 0.01, 1.0)
-    collector: str = "sink"
+    collector: str = "collector"
+    rounds: int = 9
+    per_second: int = 500
     run: int = 0
 
     @asynccontextmanager
     async def running(
-        self, rates: dict[str, str], without: frozenset[str] = frozenset()
+        self, rates: dict[str, str], without: frozenset[str] = frozenset(), kind: type[Box] = Box
     ) -> AsyncIterator[tuple[Box, Load]]:
         """Run the services over empty databases and topics, with full shelves."""
         await self.servers.forget(self.prefix)
         self.run += 1
         await self.servers.fresh(self.prefix)
         await prepare(self.database_url, self.kafka(), self.partitions)
-        async with self.again(rates, without) as box:
+        async with self.again(rates, without, kind) as box:
             store = PostgresStore(self.address("order"), TABLES)
             load = Load(box.layout.url("order"), box.layout.url("inventory"), store, self.seed)
             try:
@@ -57,7 +59,9 @@ class RealBench:
                 await store.close()
 
     @asynccontextmanager
-    async def again(self, rates: dict[str, str], without: frozenset[str] = frozenset()) -> AsyncIterator[Box]:
+    async def again(
+        self, rates: dict[str, str], without: frozenset[str] = frozenset(), kind: type[Box] = Box
+    ) -> AsyncIterator[Box]:
         """Run the services over the databases and topics of the run before."""
         environment = {
             **QUIET,
@@ -67,7 +71,7 @@ class RealBench:
             "SAGAPLANE_DATABASE_URL": self.database_url,
             "SAGAPLANE_INSTANCE": "0",
         }
-        async with Box(self.directory, self.processes, environment, Layout(OFFSET, self.without | without)) as box:
+        async with kind(self.directory, self.processes, environment, Layout(OFFSET, self.without | without)) as box:
             yield box
 
     @property

@@ -119,14 +119,8 @@ async def single_posts(bench: Bench) -> Lines:
 async def latency(bench: Bench, per_second: int = 1500, seconds: int = 20) -> Lines:
     """Place orders at a steady rate; from an order's creation to its end, by the service's own clock."""
     async with bench.running(ALL_SUCCEED) as (_, load):
-        step = 0.02
-        size = int(per_second * step)
         began = time.perf_counter()
-        sent: set[asyncio.Task[None]] = set()
-        for number in range(int(seconds / step)):
-            await asyncio.sleep(max(0.0, began + number * step - time.perf_counter()))
-            sent.add(asyncio.create_task(load.batch(range(number * size, (number + 1) * size))))
-        await asyncio.gather(*sent)
+        await load.steadily(per_second * seconds, per_second, per_second // 50)
         offered = load.placed / (time.perf_counter() - began)
         await load.until_all_ended()
         taken = [
