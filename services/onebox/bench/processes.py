@@ -8,7 +8,10 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
+
 from onebox.box import Box
+from onebox.layout import Layout
 
 ROOMS = (
     "sagakit/core",
@@ -28,12 +31,21 @@ ROOMS = (
 )
 
 SHARE_SHOWN = 0.01
+ANSWER_SECONDS_MAX = 60.0
+"""A scrape waits its turn among thousands of orders."""
 
 
 def memory_mib(box: Box) -> float:
     """Return the resident memory of all processes of the box, in MiB."""
     pages = sum(int(Path(f"/proc/{child.pid}/statm").read_text().split()[1]) for child in box.children)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def series(layout: Layout) -> int:
+    """Return how many series the services tell together."""
+    async with httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX) as client:
+        pages = [(await client.get(f"{layout.url(service)}/metrics")).text for service in layout.services]
+    return sum(not line.startswith("#") for page in pages for line in page.splitlines())
 
 
 async def profile_by_room(box: Box, seconds: int) -> list[tuple[str, float]]:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from onebox.bench.load import BATCH, Load, encode, percentile
-from onebox.bench.processes import memory_mib, profile_by_room
+from onebox.bench.processes import memory_mib, profile_by_room, series
 from onebox.box import Box
 from onebox.layout import Layout
 from order_service.desk import ORDERS
@@ -21,6 +21,7 @@ from order_service.domain import OrderView
 from order_service.wiring import TABLES
 from sagakit.adapters.sqlite import SqliteStore
 from sagakit.ports import Query
+from sagakit.runtime.live_sagas import CAP
 from sagakit.runtime.tracker import SAGAS
 
 DEMO = {"PAYMENT_SUCCESS_RATE": "0.7", "INVENTORY_SUCCESS_RATE": "0.8", "SHIPPING_SUCCESS_RATE": "1.0"}
@@ -72,8 +73,9 @@ async def throughput(bench: Bench, rates: dict[str, str], name: str, wanted: str
     """Place everything through the batch API and wait until all sagas have ended."""
     async with bench.running(rates) as (box, load):
         warm = min(WARM_ORDERS_MAX, bench.orders // 10)
+        at_first = await series(box.layout)
         await load.all_at_once(warm, IN_FLIGHT_MAX)
-        early = memory_mib(box)
+        early, in_flight = memory_mib(box), await series(box.layout)
         rest = bench.orders - load.placed
         began = time.perf_counter()
         profile = asyncio.create_task(profile_by_room(box, seconds=10))
@@ -81,10 +83,16 @@ async def throughput(bench: Bench, rates: dict[str, str], name: str, wanted: str
         await load.until_all_ended()
         seconds = time.perf_counter() - began
         growth = memory_mib(box) - early
+        at_last = await series(box.layout)
         rooms = await profile
     return [
         (f"sagas/s, {name}", f"{rest / seconds:,.0f}", wanted),
         (f"memory growth from order {warm:,} to {bench.orders:,}, {name}", f"{growth:.0f} MiB", "under 50 MiB"),
+        (
+            f"series of all /metrics before the first, with sagas in flight, and after all, {name}",
+            f"{at_first:,}, {in_flight:,}, {at_last:,}",
+            f"at most {2 * CAP} more",
+        ),
         *((f"CPU by room, {name}", f"{share:4.0%} {room}", "") for room, share in rooms),
     ]
 
