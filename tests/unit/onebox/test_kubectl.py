@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -353,20 +354,32 @@ def test_without_kubectl_there_is_a_sentence(stand: Stand, monkeypatch: pytest.M
     assert answer.err.startswith("error: there is no kubectl on the PATH\n")
 
 
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A service that is asked and never answers, so that a command goes on until it is ended."""
+    with socket.create_server(("127.0.0.1", 0)) as its:
+        its.settimeout(PATIENCE_SECONDS)
+        yield its
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_proxy_ends_with_the_command_however_that_ends(stand: Stand, sent: signal.Signals) -> None:
+def test_the_proxy_ends_with_the_command_however_that_ends(
+    stand: Stand, silent: socket.socket, sent: signal.Signals
+) -> None:
+    stand.tell(targets={**stand.world["targets"], "shop/one-analytics": silent.getsockname()[1]})
     watching = subprocess.Popen(
-        [sys.executable, "-m", "onebox.kubectl", "analytics", "watch"],
+        [sys.executable, "-m", "onebox.kubectl", "analytics", "report"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        until((stand.directory / "proxy.json").exists, "no proxy began")
+        asked, _ = silent.accept()
         assert not stand.proxy_is_gone()
         watching.send_signal(sent)
         _, told = watching.communicate(timeout=PATIENCE_SECONDS)
+        asked.close()
     finally:
         watching.kill()
         watching.communicate()
