@@ -140,15 +140,25 @@ async def _create(brokers: Brokers, specs: Sequence[TopicSpec]) -> None:
 
 
 async def _until_led(brokers: Brokers, specs: Sequence[TopicSpec]) -> None:
-    """Wait until every partition has a leader that serves it."""
+    """Wait until every partition has a leader that serves it.
+
+    Raises:
+        LogUnavailableError: when one has none for too long.
+    """
     places = [(spec.name, number) for spec in specs for number in range(spec.partitions)]
-    async with asyncio.timeout(REQUEST_SECONDS):
-        while True:
-            try:
-                await offsets_at(brokers, places, END)
-            except PassingError:
-                continue
-            return
+    last = "no answer"
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            while True:
+                try:
+                    await offsets_at(brokers, places, END)
+                except PassingError as error:
+                    last = str(error)
+                    continue
+                return
+    except TimeoutError:
+        said = f"the topics are made, but not every partition serves within {REQUEST_SECONDS:g} s: {last}"
+        raise LogUnavailableError(said) from None
 
 
 async def _correct(brokers: Brokers, differences: Sequence[Difference]) -> None:
