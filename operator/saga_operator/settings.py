@@ -1,14 +1,13 @@
 """What can be set about the operator; where the log is, `sagakit.hosting` reads."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from sagakit.hosting.settings import OF_KUBERNETES
-from sagakit.runtime.settings import Port, Seconds, SettingsError, variable, variable_name
+from sagakit.hosting.settings import require_known, variables
+from sagakit.runtime.settings import Port, Seconds, SettingsError, variable
 
 PREFIX = "SAGAPLANE_OPERATOR_"
 
@@ -64,11 +63,4 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
     Raises:
         SettingsError: with the first that is not, and the one that was probably meant.
     """
-    known = {variable_name(field.type) for field in msgspec.structs.fields(OperatorSettings)}
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known and not OF_KUBERNETES.fullmatch(name):
-            meant = difflib.get_close_matches(
-                name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], 1
-            )
-            rule = f"did you mean {PREFIX}{meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
-            raise SettingsError(f"{name}: there is no such setting; {rule}")
+    require_known(environment, PREFIX, variables(OperatorSettings))

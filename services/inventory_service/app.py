@@ -18,7 +18,7 @@ from inventory_service.domain import (
 )
 from sagakit.ports import Clock, Store, Transaction
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.http.pages import Page, PageParams, page
+from sagakit.runtime.http.pages import Page, PageParams, of_order, page
 from sagakit.runtime.http.problems import conflict, not_found
 from sagakit.runtime.http.routes import Call, Id, Input, Reply, Route, Shape
 from shop_contracts.messages import Line
@@ -195,11 +195,7 @@ class _Desk:
 
     async def reservation(self, call: Call[OrderParams, None]) -> ReservationShown:
         """Released: it was set aside and is free again; consumed: it has left the house."""
-        order_id = call.params.order_id
-        found = await self._store.view(lambda reader: reader.load(RESERVATIONS, [order_id]))
-        if order_id not in found:
-            raise not_found("orderId", f"no reservation of order {order_id} is known")
-        return _reservation(found[order_id])
+        return _reservation(await of_order(self._store, RESERVATIONS, call.params.order_id, "reservation"))
 
     async def reservations(self, call: Call[PageParams, None]) -> Page[ReservationShown]:
         """For auditors: follow `nextCursor` to see each reservation once."""

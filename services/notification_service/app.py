@@ -7,8 +7,7 @@ import msgspec
 from notification_service.domain import Notification
 from notification_service.listener import NOTIFICATIONS
 from sagakit.ports import Store
-from sagakit.runtime.http.pages import Page, PageParams, page
-from sagakit.runtime.http.problems import not_found
+from sagakit.runtime.http.pages import Page, PageParams, of_order, page
 from sagakit.runtime.http.routes import Call, Id, Input, Route, Shape
 
 
@@ -59,11 +58,7 @@ class _Desk:
 
     async def notification(self, call: Call[OrderParams, None]) -> NotificationShown:
         """There is none before the order has ended."""
-        order_id = call.params.order_id
-        found = await self._store.view(lambda reader: reader.load(NOTIFICATIONS, [order_id]))
-        if order_id not in found:
-            raise not_found("orderId", f"no notification of order {order_id} is known")
-        return _shown(found[order_id])
+        return _shown(await of_order(self._store, NOTIFICATIONS, call.params.order_id, "notification"))
 
     async def notifications(self, call: Call[PageParams, None]) -> Page[NotificationShown]:
         """For auditors: follow `nextCursor` to see each notification once."""

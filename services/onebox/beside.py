@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from onebox.client import _is_loopback, _short
+from onebox.client import http_client, short, silent
 from onebox.errors import NotFound, Unreachable
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Beside:
         try:
             answer = msgspec.json.decode(response.content, type=into)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            why = _short(str(error)) if response.is_success else _status(response)
+            why = short(str(error)) if response.is_success else _status(response)
             raise self._strange(why) from None
         if response.status_code == httpx.codes.NOT_FOUND:
             raise NotFound(f"{self.name} at {self.url} knows nothing of it", self.remedy)
@@ -44,21 +44,11 @@ class Beside:
 
     async def _response(self, path: str, query: Mapping[str, str | int] | None) -> httpx.Response:
         try:
-            async with httpx.AsyncClient(
-                timeout=self.timeout_seconds,
-                trust_env=not _is_loopback(self.url),
-                verify=self.url.startswith("https:"),
-            ) as client:
-                return await client.get(f"{self.url}{path}", params=query)
-        except httpx.TimeoutException:
-            why = f"did not answer within {self.timeout_seconds:g} s"
-            raise Unreachable(
-                f"{self.name} at {self.url} {why}", "try again, or raise SAGACTL_TIMEOUT_SECONDS"
-            ) from None
+            async with http_client(self.url, self.timeout_seconds) as client:
+                return await client.get(path, params=query)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = "refuses connections" if isinstance(error, httpx.ConnectError) else f"broke off: {error}"
             remedy = f"{self.remedy}, or set {self.variable} to where it is"
-            raise Unreachable(f"{self.name} at {self.url} {why}", remedy) from None
+            raise silent(f"{self.name} at {self.url}", error, self.timeout_seconds, remedy) from None
 
     def _strange(self, what: str) -> Unreachable:
         cause = f"{self.name} at {self.url} answered what sagactl cannot read: {what}"
@@ -66,4 +56,4 @@ class Beside:
 
 
 def _status(response: httpx.Response) -> str:
-    return f"status {response.status_code} and {_short(response.text)!r}"
+    return f"status {response.status_code} and {short(response.text)!r}"

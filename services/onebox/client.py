@@ -29,17 +29,9 @@ class Shop:
     def __init__(self, settings: CtlSettings, transports: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> None:
         """Speak to the services at their addresses, or through these transports."""
         self.settings = settings
+        sent = {"X-Actor": settings.actor, "Accept": "application/json"}
         self._clients = {
-            name: httpx.AsyncClient(
-                base_url=url,
-                timeout=settings.timeout_seconds,
-                headers={"X-Actor": settings.actor, "Accept": "application/json"},
-                transport=(transports or {}).get(name),
-                trust_env=not _is_loopback(url),
-                verify=url.startswith(
-                    "https:"
-                ),  # where there is no TLS, reading the certificates costs 0.1 s for nothing
-            )
+            name: http_client(url, settings.timeout_seconds, sent, (transports or {}).get(name))
             for name, url in settings.urls.items()
         }
 
@@ -120,30 +112,44 @@ class Shop:
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         content = encode(body) if body is not None else None
         kind = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            response = await self._clients[service].request(
-                method, path, params=asked, content=content, headers={**kind, **(headers or {})}
-            )
-        except httpx.HTTPError as error:
-            raise self._silent(service, error) from None
-        if not response.is_success:
-            raise self._refused(service, response)
+        response = await self._ask(service, method, path, {**kind, **(headers or {})}, asked, content)
         try:
             return response, msgspec.json.decode(response.content or b"null", type=into)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._unreadable(service, response, str(error)) from None
 
+    async def text(self, service: str, path: str, accept: str) -> str:
+        """Return what the service answers where that is not JSON; fails as `send` does."""
+        return (await self._ask(service, "GET", path, {"Accept": accept})).text
+
+    async def _ask(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        query: Query | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """Return the response, which is a success."""
+        try:
+            response = await self._client(service).request(method, path, params=query, content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise self._silent(service, error) from None
+        if not response.is_success:
+            raise self._refused(service, response)
+        return response
+
+    def _client(self, service: str) -> httpx.AsyncClient:
+        return self._clients[service]
+
     def _silent(self, service: str, error: httpx.HTTPError) -> Unreachable:
-        url = self.settings.urls[service]
-        if isinstance(error, httpx.TimeoutException):
-            why = f"did not answer within {self.settings.timeout_seconds:g} s"
-            return Unreachable(f"the {service} service at {url} {why}", "try again, or raise SAGACTL_TIMEOUT_SECONDS")
-        why = "refuses connections" if isinstance(error, httpx.ConnectError) else f"broke off: {error}"
         remedy = f"start it with `sagactl dev`, or set SAGACTL_{service.upper()}_URL to where it is"
-        return Unreachable(f"the {service} service at {url} {why}", remedy)
+        who = f"the {service} service at {self.settings.urls[service]}"
+        return silent(who, error, self.settings.timeout_seconds, remedy)
 
     def _unreadable(self, service: str, response: httpx.Response, why: str) -> Unreachable:
-        cause = f"the {service} service at {response.url} answered what sagactl cannot read: {_short(why)}"
+        cause = f"the {service} service at {response.url} answered what sagactl cannot read: {short(why)}"
         return Unreachable(cause, f"check that SAGACTL_{service.upper()}_URL is its address, and that versions match")
 
     def _refused(self, service: str, response: httpx.Response) -> Failure:
@@ -151,7 +157,7 @@ class Shop:
         try:
             problem = msgspec.json.decode(response.content, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._unreadable(service, response, f"status {response.status_code} and {_short(response.text)}")
+            return self._unreadable(service, response, f"status {response.status_code} and {short(response.text)}")
         cause = _cause(problem, response.status_code)
         match response.status_code:
             case HTTPStatus.NOT_FOUND:
@@ -170,14 +176,42 @@ def path_of(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
+def http_client(
+    url: str,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """Return who asks the server at this address; close it in the end."""
+    return httpx.AsyncClient(
+        base_url=url,
+        timeout=timeout_seconds,
+        headers=headers,
+        transport=transport,
+        trust_env=not _is_loopback(url),
+        # Where there is no TLS, reading the certificates costs 0.1 s for nothing.
+        verify=url.startswith("https:"),
+    )
+
+
+def silent(who: str, error: Exception, timeout_seconds: float, remedy: str) -> Unreachable:
+    """Return what it means when there is no answer at all; `remedy` is for whoever is not there."""
+    if isinstance(error, httpx.TimeoutException):
+        why = f"did not answer within {timeout_seconds:g} s"
+        return Unreachable(f"{who} {why}", "try again, or raise SAGACTL_TIMEOUT_SECONDS")
+    why = "refuses connections" if isinstance(error, httpx.ConnectError) else f"broke off: {error}"
+    return Unreachable(f"{who} {why}", remedy)
+
+
+def short(text: str) -> str:
+    """Return the text in one line, and not more of it than a person reads there."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS_MAX else line[: SHOWN_CHARACTERS_MAX - 1] + "…"
+
+
 def _cause(problem: Problem, status: int) -> str:
     said = problem.detail or problem.title or f"status {status}"
     return "; ".join([said, *problem.reasons]) if problem.reasons else said
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARACTERS_MAX else line[: SHOWN_CHARACTERS_MAX - 1] + "…"
 
 
 def _is_loopback(url: str) -> bool:

@@ -22,7 +22,8 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "done, and the answer is yes",
-    ExitCode.NO: "the answer is no: the books do not balance, an order was cancelled, a replay differs",
+    ExitCode.NO: "the answer is no: the books do not balance, an order was cancelled, a replay differs, "
+    "doctor finds something wrong",
     ExitCode.USAGE: "the command line or its input is wrong",
     ExitCode.UNREACHABLE: "a service does not answer, or cannot serve now; try again",
     ExitCode.NOT_FOUND: "there is no such saga, order or batch",

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from onebox.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -41,11 +39,9 @@ async def measures(shop: "Shop", service: str) -> list[Measure]:
     Raises:
         Unreachable: when it does not answer, or answers what nobody can read.
     """
-    if service not in shop.settings.urls:
-        raise Unreachable(f"there is no {service} service", "see what there is: sagactl doctor")
-    response = await _answer(shop, service)
+    text = await shop.text(service, "/metrics", OPENMETRICS)
     try:
-        return [*read(response.text)]
+        return [*read(text)]
     except (ValueError, KeyError, IndexError, StopIteration) as error:
         url = shop.settings.urls[service]
         cause = f"the {service} service at {url} says at /metrics what sagactl cannot read: {error}"
@@ -71,14 +67,3 @@ def _example(exemplar: Any) -> Example | None:  # noqa: ANN401 - the library's
         return None
     at = datetime.fromtimestamp(float(exemplar.timestamp), UTC) if exemplar.timestamp is not None else None
     return Example(exemplar.labels, exemplar.value, at)
-
-
-async def _answer(shop: "Shop", service: str) -> httpx.Response:
-    """Return the response. What `Shop` sends by itself is JSON, and this is none."""
-    try:
-        response = await shop._clients[service].get("/metrics", headers={"Accept": OPENMETRICS})  # noqa: SLF001
-    except httpx.HTTPError as error:
-        raise shop._silent(service, error) from None  # noqa: SLF001
-    if not response.is_success:
-        raise shop._refused(service, response)  # noqa: SLF001
-    return response

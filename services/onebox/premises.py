@@ -108,4 +108,4 @@ def environment_of(layout: Layout) -> dict[str, str]:
     """Return the variables with which sagactl finds this box; none, when it has the default ports."""
     if not layout.offset:
         return {}
-    return {f"SAGACTL_{name.upper()}_URL": layout.url(name) for name in SERVICES if name != "notification"}
+    return {f"SAGACTL_{name.upper()}_URL": layout.url(name) for name in SERVICES}

@@ -14,8 +14,8 @@ from payment_service.http_provider import HttpProvider
 from payment_service.provider import Bank, PaymentProvider
 from sagakit.ports import Store
 from sagakit.runtime.failpoints import failpoint
-from sagakit.runtime.http.pages import Page, PageParams, page
-from sagakit.runtime.http.problems import ProblemError, invalid, not_found, problem
+from sagakit.runtime.http.pages import Page, PageParams, of_order, page
+from sagakit.runtime.http.problems import ProblemError, invalid, problem
 from sagakit.runtime.http.routes import Call, Id, Input, Nothing, Route, Shape
 from shop_contracts.messages import RefundMethod
 from shop_contracts.money import DEFAULT_CURRENCY, MoneyError, to_major, to_minor
@@ -158,11 +158,7 @@ class _Desk:
 
     async def payment(self, call: Call[OrderParams, None]) -> PaymentShown:
         """Pending and unknown are asked again; voided: given up before anything was captured."""
-        order_id = call.params.order_id
-        found = await self._store.view(lambda reader: reader.load(PAYMENTS, [order_id]))
-        if order_id not in found:
-            raise not_found("orderId", f"no payment of order {order_id} is known")
-        return _shown(found[order_id])
+        return _shown(await of_order(self._store, PAYMENTS, call.params.order_id, "payment"))
 
     async def payments(self, call: Call[PageParams, None]) -> Page[PaymentShown]:
         """For auditors: follow `nextCursor` to see each payment once."""

@@ -5,8 +5,7 @@ from datetime import datetime
 import msgspec
 
 from sagakit.ports import Store
-from sagakit.runtime.http.pages import Page, PageParams, page
-from sagakit.runtime.http.problems import not_found
+from sagakit.runtime.http.pages import Page, PageParams, of_order, page
 from sagakit.runtime.http.routes import Call, Id, Input, Route, Shape
 from shipping_service.actions import SHIPMENTS
 from shipping_service.domain import Shipment, ShipmentStatus
@@ -62,11 +61,7 @@ class _Desk:
 
     async def shipment(self, call: Call[OrderParams, None]) -> ShipmentShown:
         """A shipment is scheduled or refused, and never taken back."""
-        order_id = call.params.order_id
-        found = await self._store.view(lambda reader: reader.load(SHIPMENTS, [order_id]))
-        if order_id not in found:
-            raise not_found("orderId", f"no shipment of order {order_id} is known")
-        return _shown(found[order_id])
+        return _shown(await of_order(self._store, SHIPMENTS, call.params.order_id, "shipment"))
 
     async def shipments(self, call: Call[PageParams, None]) -> Page[ShipmentShown]:
         """For auditors: follow `nextCursor` to see each shipment once."""

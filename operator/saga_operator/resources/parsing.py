@@ -1,6 +1,5 @@
 """Bodies of the API become values here, once; what means nothing is refused in one sentence that names the place."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar, get_args, get_origin
@@ -13,47 +12,36 @@ from saga_operator.resources.order import check_order
 from saga_operator.resources.shape import MalformedError, Shape, check
 from saga_operator.resources.spec import Spec
 from saga_operator.resources.status import Seen
+from sagakit.core.misfit import parted, sentence
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Shape)
 
-_UNKNOWN_VALUE = re.compile(r"Invalid enum value (.+)")
-_MISSING = re.compile(r"Object missing required field `(.+)`")
-_REGEX = re.compile(r"Expected `str` matching regex (.+)")
-_BOUND = re.compile(r"Expected `(.+?)` (.+)")
-_WRONG = re.compile(r"Expected `(.+?)`, got `(.+?)`")
-_TYPES = {"str": "a text", "int": "a whole number", "float": "a number", "array": "a list", "object": "a mapping"}
-_TYPES |= {"null": "nothing", "bool": "true or false", "datetime": "a time"}
 
-
-class OrderSaga(msgspec.Struct, frozen=True, kw_only=True):
-    """One saga as a resource: what is wanted, and what was last reported."""
+class Resource(Shape, frozen=True, kw_only=True):
+    """What is known of any object of the API, by the names in its metadata."""
 
     namespace: str
     name: str
     uid: str
-    generation: int
-    resource_version: str
-    created_at: datetime
-    deleted_at: datetime | None
-    finalizers: tuple[str, ...]
-    annotations: Mapping[str, str]
+    generation: int = 1
+    resource_version: str = ""
+    created_at: datetime = field(name="creationTimestamp")
+    deleted_at: datetime | None = field(name="deletionTimestamp", default=None)
+    finalizers: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = {}
+
+
+class OrderSaga(Resource, frozen=True, kw_only=True):
+    """One saga as a resource: what is wanted, and what was last reported."""
+
     spec: Spec
     status: Seen
 
 
-class DefinitionResource(msgspec.Struct, frozen=True, kw_only=True):
+class DefinitionResource(Resource, frozen=True, kw_only=True):
     """One definition as a resource: its steps, and what was last reported."""
 
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    resource_version: str
-    created_at: datetime
-    deleted_at: datetime | None
-    finalizers: tuple[str, ...]
-    annotations: Mapping[str, str]
     spec: DefinitionSpec
     status: SeenDefinition
 
@@ -82,27 +70,16 @@ def parse_definition(body: Mapping[str, Any]) -> DefinitionResource:
     return DefinitionResource(**_metadata(body), spec=spec, status=_seen(body.get("status"), SeenDefinition))
 
 
-class _Metadata(Shape, frozen=True, kw_only=True):
-    namespace: str
-    name: str
-    uid: str
-    generation: int = 1
-    resource_version: str = ""
-    created_at: datetime = field(name="creationTimestamp")
-    deleted_at: datetime | None = field(name="deletionTimestamp", default=None)
-    finalizers: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = {}
-
-
 def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:
-    return msgspec.structs.asdict(_convert(body.get("metadata"), _Metadata, "metadata"))
+    return msgspec.structs.asdict(_convert(body.get("metadata"), Resource, "metadata"))
 
 
 def _convert(raw: object, kind: type[T], place: str) -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise MalformedError(_sentence(str(error), place)) from error
+        what, within = parted(str(error))
+        raise MalformedError(sentence(what, place + within)) from error
 
 
 def _seen(raw: object, kind: type[S]) -> S:
@@ -125,24 +102,3 @@ def _readable(value: object, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a 
         return (msgspec.convert(value, kind),)
     except msgspec.ValidationError:
         return ()
-
-
-def _sentence(error: str, root: str) -> str:
-    """Return msgspec's words as a sentence of ours: the place first, then what is wrong there."""
-    what, _, place = error.partition(" - at `$")
-    where = root + place.removesuffix("`")
-    if found := _MISSING.fullmatch(what):
-        return f"{where} needs a field {found[1]!r}"
-    if found := _REGEX.fullmatch(what):
-        return f"{where} is not of the form {found[1]}"
-    if found := _WRONG.fullmatch(what):
-        return f"{where} must be {_type(found[1])}, not {_type(found[2])}"
-    if found := _BOUND.fullmatch(what):
-        return f"{where} must be {_type(found[1])} {found[2]}"
-    if found := _UNKNOWN_VALUE.fullmatch(what):
-        return f"{where} cannot be {found[1]}"
-    return f"{where}: {what}"
-
-
-def _type(names: str) -> str:
-    return " or ".join(_TYPES.get(name, name) for name in names.split(" | "))

@@ -2,20 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from onebox.checks.findings import Area, Finding, failed, skipped, well, wrong
 from onebox.errors import Failure
 from onebox.layout import SERVICES
-from onebox.opening import told
+from onebox.needs import asked, tables, topics
 from onebox.premises import MARKER, default_data_dir
 from onebox.wiring import ALL_TOPICS
-from sagakit.hosting.process import quiet_libraries
-from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown
-from sagakit.runtime.settings import read
-from shop_contracts.topics import DEFAULT_PARTITIONS
+from sagakit.hosting.settings import DATABASE, KAFKA
 
 FREE_BYTES_MIN = 512 * 1024**2
 GIB = 1024**3
@@ -26,7 +23,7 @@ async def log(environment: Mapping[str, str], partitions: int | None, replicatio
     if not environment.get(KAFKA):
         return [skipped(Area.LOG, "brokers", f"{KAFKA} is not set, so the log is a file")]
     try:
-        differences = await _asked(environment, lambda: _differences(environment, partitions, replication))
+        differences = await asked(environment, lambda: topics(environment, partitions, replication, change=False))
     except Failure as failure:
         return [failed(Area.LOG, "brokers", failure)]
     found = [well(Area.LOG, "brokers", f"{environment[KAFKA]} answer")]
@@ -42,7 +39,7 @@ async def stores(environment: Mapping[str, str]) -> list[Finding]:
     found = []
     for service in SERVICES:
         try:
-            lacks = await _asked(environment, lambda service=service: _lacks(environment, service))  # type: ignore[misc]
+            lacks = await asked(environment, partial(tables, environment, service, change=False))
         except Failure as failure:
             found.append(failed(Area.STORES, service, failure))
             continue
@@ -73,45 +70,3 @@ def _files(directory: Path) -> Finding:
     if not os.access(directory, os.W_OK):
         return wrong(Area.STORES, "files", f"{directory} may not be written", f"see whose it is: ls -ld {directory}")
     return well(Area.STORES, "files", room)
-
-
-async def _differences(environment: Mapping[str, str], partitions: int | None, replication: int) -> list[str]:
-    from sagakit.adapters.kafka import KafkaSettings
-    from sagakit.adapters.kafka import topics as kafka
-
-    specs = [
-        kafka.TopicSpec.of(
-            topic.name,
-            partitions or DEFAULT_PARTITIONS,
-            replication,
-            keep_seconds=topic.keep_seconds,
-            compacted=topic.compacted,
-        )
-        for topic in ALL_TOPICS
-    ]
-    return await kafka.check(read(KafkaSettings, environment), specs)
-
-
-async def _lacks(environment: Mapping[str, str], service: str) -> list[str]:
-    from sagakit.adapters.postgres import Address
-    from sagakit.adapters.postgres.migration import migrate
-
-    settings = read(PlatformSettings, environment).checked()
-    schemas = import_module(f"{service}_service.wiring").STORES
-    return [
-        text
-        for schema, tables in schemas.items()
-        for text in await migrate(Address(settings.database_of(service), schema), tables, dry=True)
-    ]
-
-
-async def _asked(environment: Mapping[str, str], ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
-    """Return what servers answer.
-
-    Raises:
-        Failure: with what is wrong with a setting or a server.
-    """
-    quiet_libraries()
-    with told(environment):
-        refuse_unknown(environment)
-        return await ask()

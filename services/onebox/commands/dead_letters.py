@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from onebox.asking import confirm
 from onebox.commands.options import DataDirOption, LimitOption, OutputOption
 from onebox.errors import AnswerIsNo, BadInput, Conflict, NotFound, Unreachable
 from onebox.layout import SERVICES
@@ -311,8 +311,13 @@ async def decide(log: "Log", out: Output, clock: "Clock", asked: Asked) -> None:
         outcome = Outcome(verb=asked.verb, total=len(letters), done=0, dry_run=True, letters=names)
         out.one(outcome, "\n".join(names), lambda: _would(asked, letters))
         return
-    if letters:
-        confirm(asked, letters)
+    if letters and not asked.yes:
+        confirm(
+            f"{asked.verb} asks first",
+            f"{_would(asked, letters)}\nType {len(letters)} to {asked.verb} them: ",
+            str(len(letters)),
+            BadInput(f"nothing was {asked.becomes}", f"see what it would be: sagactl dlq {asked.verb} --dry-run …"),
+        )
     outcome = await _done_to_each(log, out, clock, asked, letters)
     out.one(outcome, "\n".join(outcome.letters), lambda: _told_outcome(asked, outcome))
     if outcome.refused:
@@ -320,22 +325,6 @@ async def decide(log: "Log", out: Output, clock: "Clock", asked: Asked) -> None:
             f"{len(outcome.refused)} of {outcome.total} letters could not be {asked.becomes}",
             "see why: sagactl dlq show ID",
         )
-
-
-def confirm(asked: Asked, letters: Sequence[DeadLetter]) -> None:
-    """Let a person think once more.
-
-    Raises:
-        BadInput: when she does not agree, or nobody is there to ask.
-    """
-    if asked.yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInput(f"{asked.verb} asks first, and nobody is there", "add --yes")
-    sys.stderr.write(f"{_would(asked, letters)}\nType {len(letters)} to {asked.verb} them: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != str(len(letters)):
-        raise BadInput(f"nothing was {asked.becomes}", f"see what it would be: sagactl dlq {asked.verb} --dry-run …")
 
 
 def wanted_of(

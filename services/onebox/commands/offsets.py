@@ -1,7 +1,6 @@
 """Stored offsets held against the log: which of them nobody can go on from, and moving those that a person says."""
 
 import os
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onebox.asking import confirm
 from onebox.commands.options import DataDirOption, OutputOption
 from onebox.errors import AnswerIsNo, BadInput, Conflict, NotFound
 from onebox.layout import SERVICES
@@ -166,8 +166,8 @@ async def repair_offsets(out: Output, data_dir: Path | None, asked: Asked) -> No
         require_whole(asked, some)
         moves = {kept.name: moves_of(asked, standings) for kept, standings in chosen}
         every = [each for those in moves.values() for each in those]
-        if every:
-            confirm(asked, every)
+        if every and not asked.yes:
+            think(asked.service, every)
         for kept, standings in chosen:
             if moves[kept.name]:
                 await move(its.log, kept, moves[kept.name], {s.topic for s in standings if s.recreated})
@@ -227,23 +227,12 @@ def moves_of(asked: Asked, standings: "Iterable[Standing]") -> "list[Move]":
         raise BadInput(str(error), "choose one that it holds") from None
 
 
-def confirm(asked: Asked, moves: "Sequence[Move]") -> None:
-    """Let a person think once more.
-
-    Raises:
-        BadInput: when she does not agree, or nobody is there to ask.
-    """
+def think(service: str, moves: "Sequence[Move]") -> None:
+    """Let a person think once more."""
     from onebox.offsets import consequence, listed
 
-    if asked.yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInput("repair asks first, and nobody is there", "add --yes")
-    lines = [*listed(moves), consequence(moves), f"Type {asked.service} to move {len(moves)} offsets: "]
-    sys.stderr.write("\n".join(lines))
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != asked.service:
-        raise BadInput("nothing was moved", LOOK)
+    lines = [*listed(moves), consequence(moves), f"Type {service} to move {len(moves)} offsets: "]
+    confirm("repair asks first", "\n".join(lines), service, BadInput("nothing was moved", LOOK))
 
 
 async def stores_of(its: "Adapters", service: str) -> list[Kept]:

@@ -1,8 +1,8 @@
 """What stands below the shop: a service as a process of its own, the topics, the databases, the stored offsets."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -72,76 +72,37 @@ def check_databases(name: SomeName = None) -> None:
 
 
 async def _topics(partitions: int | None, replication: int, *, change: bool) -> list[str]:
-    from onebox.wiring import ALL_TOPICS
-    from sagakit.adapters.kafka import KafkaSettings
-    from sagakit.adapters.kafka import topics as kafka
+    from onebox.needs import topics
     from sagakit.hosting.settings import KAFKA
-    from sagakit.runtime.settings import read
-    from shop_contracts.topics import DEFAULT_PARTITIONS
 
     if not os.environ.get(KAFKA):
         raise BadInput(f"{KAFKA} is not set, so there are no brokers", f"set {KAFKA}=localhost:9092")
-    specs = [
-        kafka.TopicSpec.of(
-            topic.name,
-            partitions or DEFAULT_PARTITIONS,
-            replication,
-            keep_seconds=topic.keep_seconds,
-            compacted=topic.compacted,
-        )
-        for topic in ALL_TOPICS
-    ]
-    settings = read(KafkaSettings, os.environ)
-    return await (kafka.apply(settings, specs) if change else kafka.check(settings, specs))
+    return await topics(os.environ, partitions, replication, change=change)
 
 
 async def _databases(name: str | None, *, change: bool) -> list[str]:
-    from sagakit.adapters.postgres import Address
-    from sagakit.adapters.postgres.migration import migrate
-    from sagakit.hosting.settings import DATABASE, PlatformSettings
-    from sagakit.runtime.settings import read
+    from onebox.needs import tables
+    from sagakit.hosting.settings import DATABASE
 
     _known(name)
-    settings = read(PlatformSettings, os.environ).checked()
-    if not settings.database_url:
+    if not os.environ.get(DATABASE):
         remedy = f"set {DATABASE}=postgresql://user:password@host:5432/{{service}}"
         raise BadInput(f"{DATABASE} is not set, so the services keep files, which need no command", remedy)
-    said: list[str] = []
-    for owner in SERVICES if name is None else (name,):
-        for schema, tables in _stores(owner).items():
-            found = await migrate(Address(settings.database_of(owner), schema), tables, dry=not change)
-            said += [f"{'added to' if change else 'lacking in'} {text}" for text in found]
-    return said
-
-
-def _stores(name: str) -> Mapping[str, Any]:
-    """Return the tables of a service's stores by schema."""
-    from importlib import import_module
-
-    stores: Mapping[str, Any] = import_module(f"{name}_service.wiring").STORES
-    return stores
+    did = "added to" if change else "lacking in"
+    return [
+        f"{did} {text}"
+        for owner in (SERVICES if name is None else (name,))
+        for text in await tables(os.environ, owner, change=change)
+    ]
 
 
 def _served(do: Callable[[], Awaitable[T]]) -> T:
-    """Ask servers, and say in a line what they would not do.
-
-    Raises:
-        BadInput: when a setting is wrong, or what is there is not as it has to be.
-        Unreachable: when they do not answer.
-    """
+    """Ask servers, and say in a line what they would not do."""
     import asyncio
 
-    from onebox.opening import told
-    from sagakit.hosting.process import quiet_libraries
-    from sagakit.hosting.settings import refuse_unknown
+    from onebox.needs import asked
 
-    async def whole() -> T:
-        return await do()
-
-    quiet_libraries()
-    with told(os.environ):
-        refuse_unknown(os.environ)
-        return asyncio.run(whole())
+    return asyncio.run(asked(os.environ, do))
 
 
 def _known(name: str | None) -> None:

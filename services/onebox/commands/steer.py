@@ -1,10 +1,10 @@
 """Steering one saga: the verbs. Each is in the saga's history, with who and why."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onebox.asking import confirm
 from onebox.commands.options import OutputOption, ReasonOption, SagaId, StepOption
 from onebox.errors import BadInput
 from onebox.output import Format, Output
@@ -44,7 +44,8 @@ def kill(
     output: OutputOption = Format.TABLE,
 ) -> None:
     """End a saga and leave everything as it is: nothing is taken back. The last resort."""
-    guarded(lambda: confirm(saga_id, yes=yes))
+    if not yes:
+        guarded(lambda: think(saga_id))
     run(lambda shop, out: ask(shop, out, saga_id, Verb.KILL, reason), output)
 
 
@@ -58,20 +59,14 @@ def resume(saga_id: SagaId, reason: ReasonOption, output: OutputOption = Format.
     run(lambda shop, out: ask(shop, out, saga_id, Verb.RESUME, reason), output)
 
 
-def confirm(saga_id: str, *, yes: bool) -> None:
-    """Let a person think once more before money and stock are left where they are.
-
-    Raises:
-        BadInput: when she does not agree, or nobody is there to ask.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInput("kill asks before it leaves money and stock as they are, and nobody is there", "add --yes")
-    sys.stderr.write(f"{saga_id} will end as it is: no refund, no release. Type its id to kill it: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != saga_id:
-        raise BadInput("not killed", "cancel takes back what happened: sagactl cancel ID --reason …")
+def think(saga_id: str) -> None:
+    """Let a person think once more before money and stock are left where they are."""
+    confirm(
+        "kill asks before it leaves money and stock as they are",
+        f"{saga_id} will end as it is: no refund, no release. Type its id to kill it: ",
+        saga_id,
+        BadInput("not killed", "cancel takes back what happened: sagactl cancel ID --reason …"),
+    )
 
 
 async def ask(shop: "Shop", out: Output, saga_id: str, verb: Verb, reason: str, step: str | None = None) -> None:

@@ -1,11 +1,11 @@
 """The versions of the views: built again beside the one that answers, swapped in, taken back, dropped."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from onebox.asking import confirm
 from onebox.commands.options import OutputOption
 from onebox.errors import AnswerIsNo, BadInput, Conflict, NotFound
 from onebox.moments import moment
@@ -52,7 +52,8 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")] = False,
 ) -> None:
     """Drop a version that is not live, with all its rows; the events stay, so that it can be built again."""
-    guarded(lambda: confirm(version, yes=yes))
+    if not yes:
+        guarded(lambda: think(version))
     run(lambda shop, out: drop_version(shop, out, version))
 
 
@@ -112,20 +113,14 @@ async def drop_version(shop: "Shop", out: Output, number: int) -> None:
     out.say(f"✔ version {number} is dropped")
 
 
-def confirm(version: int, *, yes: bool) -> None:
-    """Let a person think once more.
-
-    Raises:
-        BadInput: when she does not agree, or nobody is there to ask.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInput("drop asks before all rows of a version go, and nobody is there", "add --yes")
-    sys.stderr.write(f"Version {version} will be gone, with all its rows. Type its number to drop it: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != str(version):
-        raise BadInput("not dropped", SEE_VERSIONS)
+def think(version: int) -> None:
+    """Let a person think once more."""
+    confirm(
+        "drop asks before all rows of a version go",
+        f"Version {version} will be gone, with all its rows. Type its number to drop it: ",
+        str(version),
+        BadInput("not dropped", SEE_VERSIONS),
+    )
 
 
 async def _begun(shop: "Shop") -> "Version":

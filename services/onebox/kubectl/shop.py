@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from typing_extensions import override
 
-from onebox.client import Query, Shop, T, path_of
+from onebox.client import Shop, path_of
 from onebox.errors import Failure, Unreachable
 from onebox.kubectl.api_server import HOST, PLURAL, RESOURCES, silent
 from onebox.kubectl.place import SELECTOR, Place
@@ -59,21 +59,11 @@ class ClusterShop(Shop):
         return found
 
     @override
-    async def send(
-        self,
-        method: str,
-        service: str,
-        path: str,
-        into: type[T],
-        *,
-        query: Query | None = None,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[httpx.Response, T]:
+    def _client(self, service: str) -> httpx.AsyncClient:
         if service not in self._place.services:
             see = self._place.line("get", "services", f"--selector={SELECTOR}")
             raise Unreachable(f"{self._place.release} has no {service} service", f"see what it has: {see}")
-        return await super().send(method, service, path, into, query=query, body=body, headers=headers)
+        return super()._client(service)
 
     @override
     def _silent(self, service: str, error: httpx.HTTPError) -> Unreachable:

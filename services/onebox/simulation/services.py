@@ -1,6 +1,6 @@
 """The shop's services as processes of the simulated world: the real loops, without HTTP."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from analytics_service.live import group_of
@@ -14,6 +14,7 @@ from payment_service.actions import PAYMENTS, Payments
 from payment_service.actions import barred as payment_barred
 from payment_service.provider import PaymentProvider
 from sagakit.core.definition import RetryPolicy
+from sagakit.runtime.actions import AnyAction, Barred
 from sagakit.runtime.batches import BATCHES, CHUNKS, FAILURES, Batches
 from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.deadlines import Deadlines
@@ -91,51 +92,17 @@ def order(process: Process, people: People) -> Sequence[Steps]:
 
 def payment(process: Process, provider: PaymentProvider) -> Sequence[Steps]:
     """Return the loops of the payment service."""
-    actions = Payments(provider).actions()
-    return _taking_part(
-        process,
-        Participant(
-            "payment",
-            sagas=[ORDER_SAGA],
-            actions=actions,
-            barred=payment_barred,
-            contracts=SHOP,
-            store=process.store,
-            clock=process.clock,
-        ),
-    )
+    return _taking_part(process, "payment", Payments(provider).actions(), payment_barred)
 
 
 def inventory(process: Process, success_rate: float, seed: int) -> Sequence[Steps]:
     """Return the loops of the inventory service."""
-    return _taking_part(
-        process,
-        Participant(
-            "inventory",
-            sagas=[ORDER_SAGA],
-            actions=Inventory(success_rate, seed).actions(),
-            barred=inventory_barred,
-            contracts=SHOP,
-            store=process.store,
-            clock=process.clock,
-        ),
-    )
+    return _taking_part(process, "inventory", Inventory(success_rate, seed).actions(), inventory_barred)
 
 
 def shipping(process: Process, success_rate: float, seed: int) -> Sequence[Steps]:
     """Return the loops of the shipping service."""
-    return _taking_part(
-        process,
-        Participant(
-            "shipping",
-            sagas=[ORDER_SAGA],
-            actions=Shipping(success_rate, seed).actions(),
-            barred=shipping_barred,
-            contracts=SHOP,
-            store=process.store,
-            clock=process.clock,
-        ),
-    )
+    return _taking_part(process, "shipping", Shipping(success_rate, seed).actions(), shipping_barred)
 
 
 def notification(process: Process) -> Sequence[Steps]:
@@ -190,7 +157,16 @@ def operators(process: Process, people: People) -> Sequence[Steps]:
     return [Seldom(Operator(people), 2.0, process.clock)]
 
 
-def _taking_part(process: Process, participant: Participant) -> list[Steps]:
+def _taking_part(process: Process, name: str, actions: Iterable[AnyAction], barred: Barred) -> list[Steps]:
+    participant = Participant(
+        name,
+        sagas=[ORDER_SAGA],
+        actions=actions,
+        barred=barred,
+        contracts=SHOP,
+        store=process.store,
+        clock=process.clock,
+    )
     return [
         _consumer(
             process,

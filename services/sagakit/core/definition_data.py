@@ -17,6 +17,7 @@ from sagakit.core.definition import (
     Step,
     StepKind,
 )
+from sagakit.core.misfit import parted, sentence
 
 _POLICY = RetryPolicy()
 S = TypeVar("S", bound=msgspec.Struct)
@@ -149,28 +150,12 @@ def _as_step(shape: StepData) -> Step:
     return Step(**plain, retry=retry, after=tuple(shape.after))
 
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
-_MISSING = re.compile(r"Object missing required field `(.+?)`")
 _KIND = re.compile(r"Invalid enum value (.+)")
-_WRONG = re.compile(r"Expected `(.+?)`, got `(.+?)`")
-_TYPES = {"str": "a text", "int": "a whole number", "float": "a number", "array": "a list", "object": "a mapping"}
 
 
 def _sentence(error: str) -> str:
-    """Return msgspec's words as a sentence of ours: the place first, then what is wrong there."""
-    what, _, place = error.partition(" - at `$")
-    at = place.removesuffix("`").removeprefix(".")
-    where = at or "the definition"
-    if found := _UNKNOWN.fullmatch(what):
-        return f"{where} has a field {found[1]!r}, which is not known"
-    if found := _MISSING.fullmatch(what):
-        return f"{where} needs a field {found[1]!r}"
-    if found := _WRONG.fullmatch(what):
-        return f"{where} must be {_type(found[1])}, not {_type(found[2])}"
+    what, place = parted(error)
+    where = place.removeprefix(".") or "the definition"
     if found := _KIND.fullmatch(what):
         return f"{where} must be one of {', '.join(StepKind)}, not {found[1]}"
-    return f"{where}: {what}"
-
-
-def _type(names: str) -> str:
-    return " or ".join(_TYPES.get(name, name) for name in names.split(" | "))
+    return sentence(what, where)

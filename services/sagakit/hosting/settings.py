@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -130,14 +130,27 @@ def refuse_unknown(environment: Mapping[str, str]) -> None:
     Raises:
         SettingsError: with the first that is not, and the one that was probably meant.
     """
-    structs = (PlatformSettings, LogSettings)
-    known = {variable_name(field.type) for its in structs for field in msgspec.structs.fields(its)}
-    known |= {FAILPOINT, *KAFKA_VARIABLES, *ELSEWHERE}
+    known = variables(PlatformSettings) | variables(LogSettings) | KAFKA_VARIABLES | ELSEWHERE | {FAILPOINT}
+    require_known(environment, PREFIX, known)
+
+
+def require_known(environment: Mapping[str, str], prefix: str, known: Collection[str]) -> None:
+    """Make sure that every variable that begins so is one of these, or of Kubernetes.
+
+    Raises:
+        SettingsError: with the first that is not, and the one that was probably meant.
+    """
+    ends = [name.removeprefix(prefix) for name in known]
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known and not OF_KUBERNETES.fullmatch(name):
-            meant = difflib.get_close_matches(name, known, 1)
-            rule = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
+        if name.startswith(prefix) and name not in known and not OF_KUBERNETES.fullmatch(name):
+            meant = difflib.get_close_matches(name.removeprefix(prefix), ends, 1)
+            rule = f"did you mean {prefix}{meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
             raise SettingsError(f"{name}: there is no such setting; {rule}")
+
+
+def variables(settings: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the variables from which these settings are read."""
+    return frozenset(variable_name(field.type) for field in msgspec.structs.fields(settings))
 
 
 def _is_address(text: str) -> bool:

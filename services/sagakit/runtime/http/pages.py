@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from sagakit.ports import Query, Store, Table
+from sagakit.runtime.http.problems import not_found
 from sagakit.runtime.http.routes import Input, Shape
 
 PAGE_LIMIT = 50
@@ -46,6 +47,18 @@ async def page(store: Store, table: Table[R], params: PageParams, shape: Callabl
         items=[shape(record) for record in shown],
         next_cursor=cursor_of(getattr(shown[-1], table.key)) if more else None,
     )
+
+
+async def of_order(store: Store, table: Table[R], order_id: str, what: str) -> R:
+    """Return the record of an order.
+
+    Raises:
+        ProblemError: 404, when there is none.
+    """
+    found = await store.view(lambda reader: reader.load(table, [order_id]))
+    if order_id not in found:
+        raise not_found("orderId", f"no {what} of order {order_id} is known")
+    return found[order_id]
 
 
 def cursor_of(text: str) -> str:
