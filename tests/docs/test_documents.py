@@ -10,8 +10,9 @@ from onebox.layout import PORTS
 from shop_contracts.order_saga import ORDER_SAGA
 
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\((?P<target>[^)\s]+)\)")
+LINK = re.compile(r"\[[^\]\n]+\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+NAMED = re.compile(r"(?<![\w/.-])docs/[\w/-]+\.md\b")
 FENCED = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +35,16 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
         assert file.exists(), f"{document.name}: {target} does not exist"
         if heading:
             assert heading in anchors(file), f"{document.name}: {target} has no such heading"
+
+
+def test_every_document_that_code_names_exists() -> None:
+    rooms = (ROOT / name for name in ("services", "operator", "observability", "charts", "compose", "k8s", "tests"))
+    files = [
+        path for room in rooms for path in room.rglob("*") if path.suffix in (".py", ".yaml", ".sh", ".tpl", ".txt")
+    ]
+    named = {(found, path.name) for path in files for found in NAMED.findall(path.read_text())}
+    assert len(named) > 10
+    assert not [(name, where) for name, where in named if not (ROOT / name).exists()]
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
