@@ -68,6 +68,18 @@ class Move(Answer, frozen=True, kw_only=True):
     gone: int
 
 
+class Forgotten(Answer, frozen=True, kw_only=True):
+    """What a service said last in a partition, and its database does not know: it is of an earlier moment."""
+
+    service: str
+    topic: str
+    partition: int
+    offset: int
+    type: str
+    saga_id: str
+    said_at: datetime
+
+
 class Checked(Answer, frozen=True, kw_only=True):
     """What a check of one service found."""
 
@@ -76,6 +88,7 @@ class Checked(Answer, frozen=True, kw_only=True):
     wrong: list[Standing]
     earliest: list[Move]
     latest: list[Move]
+    forgotten: list[Forgotten]
 
 
 class Repaired(Answer, frozen=True, kw_only=True):
@@ -123,8 +136,8 @@ def moved(standing: Standing, to: int) -> Move:
     )
 
 
-def checked(service: str, standings: Sequence[Standing]) -> Checked:
-    """Return what is wrong with a service, and what either repair would do."""
+def checked(service: str, standings: Sequence[Standing], forgotten: Iterable[Forgotten] = ()) -> Checked:
+    """Return what is wrong with a service, and what either repair would do; no repair makes up for what it forgot."""
     wrong = [standing for standing in standings if standing.wrong]
     return Checked(
         service=service,
@@ -132,11 +145,16 @@ def checked(service: str, standings: Sequence[Standing]) -> Checked:
         wrong=wrong,
         earliest=[moved(standing, standing.begin) for standing in wrong],
         latest=[moved(standing, standing.end) for standing in wrong],
+        forgotten=[*forgotten],
     )
 
 
 def told(found: Checked) -> str:
     """Return the check of a service as a text."""
+    return "\n".join([_told_of_offsets(found), *_told_of_words(found)])
+
+
+def _told_of_offsets(found: Checked) -> str:
     if not found.wrong:
         return f"✔ {found.service}: all {found.places} offsets are in the log"
     lines = [f"✖ {found.service}: {len(found.wrong)} of {found.places} offsets are not those of the log"]
@@ -144,6 +162,17 @@ def told(found: Checked) -> str:
     for wish, moves in ((EARLIEST, found.earliest), (LATEST, found.latest)):
         lines.append(f"  sagactl offsets repair {found.service} --to {wish}: {consequence(moves)}")
     return "\n".join(lines)
+
+
+def _told_of_words(found: Checked) -> Iterator[str]:
+    """Yield what is to be said of a database that lacks what its service said."""
+    if found.forgotten:
+        latest = max(found.forgotten, key=lambda each: each.said_at)
+        yield f"✖ {found.service}: its database does not know what it said itself"
+        yield (
+            f"  {latest.topic}-{latest.partition} ends with its {latest.type} of {latest.saga_id},"
+            f" said {moment(latest.said_at)}; partitions like that: {len(found.forgotten)}"
+        )
 
 
 def consequence(moves: Iterable[Move]) -> str:

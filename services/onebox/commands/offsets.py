@@ -18,9 +18,9 @@ from onebox.output import Format, Output
 from onebox.session import start
 
 if TYPE_CHECKING:
-    from onebox.offsets import Checked, Move, Standing
+    from onebox.offsets import Checked, Forgotten, Move, Standing
     from sagakit.hosting import Adapters
-    from sagakit.ports import Log, Store, Transaction
+    from sagakit.ports import Log, Store, Table, Transaction
 
 NOTHING = "nothing was ever read there"
 LOOK = "look again: sagactl offsets check"
@@ -72,7 +72,7 @@ def check(
     data_dir: DataDirOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Say which stored offsets the log does not hold, and what a repair would do; ends with 1 when there are any."""
+    """Say which stored offsets the log does not hold, and which databases are too old for it; ends with 1 if any."""
     start(lambda: check_offsets(Output(output), data_dir, _known(service)))
 
 
@@ -128,15 +128,20 @@ async def check_offsets(out: Output, data_dir: Path | None, services: Sequence[s
     found: list[Checked] = []
     async with _opened(data_dir) as its:
         for service in services:
-            standings = [
-                s for kept in await stores_of(its, service) for s in await standings_of(its.log, service, kept)
-            ]
-            found.append(checked(service, standings))
+            stores = await stores_of(its, service)
+            standings = [s for kept in stores for s in await standings_of(its.log, service, kept)]
+            found.append(checked(service, standings, await forgotten_of(its.log, service, stores[0], standings)))
     if out.for_people:
         for each in found:
             out.say(told(each))
     else:
         out.many(found, lambda each: each.service, [])
+    forgetful = [each.service for each in found if each.forgotten]
+    if forgetful:
+        raise AnswerIsNo(
+            f"the database of {', '.join(forgetful)} is of an earlier moment than the log",
+            "do not start it before you know what that means: docs/runbooks/backup-and-restore.md",
+        )
     wrong = [each.service for each in found if each.wrong]
     if wrong:
         raise AnswerIsNo(
@@ -282,6 +287,33 @@ async def standings_of(log: "Log", service: str, kept: Kept) -> "list[Standing]"
                 )
             )
     return found
+
+
+async def forgotten_of(log: "Log", service: str, kept: Kept, standings: "Iterable[Standing]") -> "list[Forgotten]":
+    """Return what the service said of sagas that its store does not know, though it is to hear of them again."""
+    from onebox.offsets import Forgotten
+    from sagakit.runtime.own_words import forgotten
+    from sagakit.runtime.participant import PARTS
+    from sagakit.runtime.tracker import SAGAS
+    from shop_contracts.order_saga import ORDER, ORDER_SAGA
+
+    topics = [party.events_topic for party in (ORDER, *ORDER_SAGA.participants) if party.name == service]
+    if not topics:
+        return []  # who says nothing of sagas has forgotten nothing
+    table: Table[Any] = SAGAS if service == ORDER.name else PARTS
+    standing = {each.place: each.stored for each in standings if each.group == service}
+    return [
+        Forgotten(
+            service=service,
+            topic=word.place[0],
+            partition=word.place[1],
+            offset=word.offset,
+            type=word.type,
+            saga_id=word.saga_id,
+            said_at=word.said_at,
+        )
+        for word in await forgotten(service, topics, table, kept.store, log.for_reader(), standing)
+    ]
 
 
 async def chosen_of(log: "Log", asked: Asked, standings: "Iterable[Standing]") -> "list[Standing]":

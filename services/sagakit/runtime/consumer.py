@@ -155,6 +155,16 @@ class Consumer:
         return self._membership is not None
 
     @property
+    def group(self) -> str:
+        """The group that it is a member of."""
+        return self._group
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What its handler listens to now."""
+        return self._handler.topics
+
+    @property
     def positions(self) -> Mapping[tuple[str, int], int]:
         """The offset that is handled next, of each partition that is handled here."""
         return self._positions

@@ -12,12 +12,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sagakit.ports import LogUnavailableError, OffsetOutOfRangeError, StoreUnavailableError, TopicRecreatedError
+from sagakit.runtime.own_words import OldStoreError
 
 BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 DRAIN_SECONDS_MAX = 10.0
 
-EXPECTED = (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError, TopicRecreatedError)
+EXPECTED = (
+    StoreUnavailableError,
+    LogUnavailableError,
+    OffsetOutOfRangeError,
+    TopicRecreatedError,
+    OldStoreError,
+)
 """What the world around a service may do to it: told in a line, without a traceback."""
 
 log_lines = logging.getLogger(__name__)

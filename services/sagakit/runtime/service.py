@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, Self
 
 from sagakit.core.contracts import Contracts
@@ -29,7 +29,8 @@ from sagakit.runtime.lease import LEASES, Lease
 from sagakit.runtime.loops import Bell, Loop, Runner, Steps, turn
 from sagakit.runtime.metrics import Counting, Sample, Samples, counted
 from sagakit.runtime.observation import Observation
-from sagakit.runtime.participant import Participant
+from sagakit.runtime.own_words import Memory
+from sagakit.runtime.participant import PARTS, Participant
 from sagakit.runtime.projection import Unhurried
 from sagakit.runtime.retelling import AGAIN_SECONDS
 from sagakit.runtime.settings import ServiceSettings
@@ -124,17 +125,24 @@ class Service:
         then: Sequence[Bell] = (),
         first: frozenset[str] = frozenset(),
         definitions: Definitions | None = None,
+        memory: Memory | None = None,
     ) -> Consumer:
         """Consume what the handler listens to, as a group (by default named like the service).
 
         The bells in `then` are rung after each commit; the topics in `first` are read before the others. Where there
-        are `definitions`, nothing is consumed before they are loaded.
+        are `definitions`, nothing is consumed before they are loaded, and before the `memory` vouches for the store.
         """
         consumer = self.consumer(_Ringing(handler, then) if then else handler, group, first, definitions)
-        hearing = consumer if definitions is None else _After(definitions, consumer)
+        hearing = (
+            consumer if definitions is None else _After(definitions, partial(self._vouch, memory, consumer), consumer)
+        )
         self.seen.watch(handler, consumer)
         self.attend(hearing, lambda: consumer.wait(LOG_WAIT_SECONDS), self._gathering(consumer))
         return consumer
+
+    async def _vouch(self, memory: Memory | None, consumer: Consumer) -> None:
+        if memory is not None:
+            await memory.vouch(self.seen.own_topics(), consumer.group, consumer.topics)
 
     def follow(self, learner: Learner, known: Iterable[Saga], read: ReadDefinition) -> Definitions:
         """Teach `learner` the definitions that come by the log, beside those that it knows."""
@@ -210,7 +218,8 @@ class Service:
     def take_part(self, participant: Participant, definitions: Definitions | None = None) -> None:
         """Hear what the participant's steps need, and carry out what is due."""
         bell = Bell(DUE_WAIT_SECONDS)
-        self.hear(participant, then=(bell,), first=participant.beginnings, definitions=definitions)
+        memory = Memory(self.name, self.store, self.log.for_reader(), PARTS)
+        self.hear(participant, then=(bell,), first=participant.beginnings, definitions=definitions, memory=memory)
         self.add(_Named(f"{self.name} participant", participant), bell)
         self.bury_strangers()
 
@@ -290,13 +299,14 @@ class _Named:
 
 
 class _After:
-    """A consumer that begins when the definitions are loaded: they tell what it listens to."""
+    """A consumer that begins when definitions are loaded, which tell what it hears, and its store is vouched for."""
 
-    def __init__(self, definitions: Definitions, consumer: Consumer) -> None:
+    def __init__(self, definitions: Definitions, vouched: Callable[[], Awaitable[None]], consumer: Consumer) -> None:
         self.name = consumer.name
         self.counts = consumer.counts
         self.buried = consumer.buried
         self._definitions = definitions
+        self._vouched = vouched
         self._consumer = consumer
 
     @property
@@ -304,7 +314,10 @@ class _After:
         return self._consumer.ready
 
     async def step(self) -> bool:
-        return await self._definitions.loaded() and await self._consumer.step()
+        if not await self._definitions.loaded():
+            return False
+        await self._vouched()
+        return await self._consumer.step()
 
     async def close(self) -> None:
         await self._consumer.close()

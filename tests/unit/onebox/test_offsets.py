@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from tests.docs.blocks import blocks, commands, matches
 from tests.unit.onebox.live_shop import Answer, LiveShop
@@ -28,11 +30,16 @@ from analytics_service.versions import VERSIONS, State, Version
 from onebox.cli import execute
 from onebox.commands.offsets import Kept, move, standings_of
 from onebox.errors import Conflict, ExitCode
+from onebox.moments import moment
 from onebox.offsets import Standing, checked, moved, target, told
 from sagakit.adapters.memory import MemoryLog, MemoryStore
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
+from sagakit.core.messages import Message, Mode
+from sagakit.core.part import Part
 from sagakit.ports import Draft, Store, Transaction
 from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic
+from sagakit.runtime.participant import PARTS
+from sagakit.runtime.wire import draft
 
 Offsets = Callable[..., Answer]
 Places = Mapping[tuple[str, int], int]
@@ -131,6 +138,77 @@ def test_what_was_dropped_unread_is_told_with_what_either_repair_would_do(offset
     (found,) = json.loads(offsets("check", "notification", "-o", "json").out)
     assert found["wrong"][0]["first"] == 4
     assert found["latest"][0]["never"] == 6
+
+
+async def say(directory: Path, service: str, topic: str, *types: str, minutes: int = 0) -> None:
+    """Have the service say this of one saga, so long after noon."""
+    log = SqliteLog(directory / "log.db", now=lambda: NOON + timedelta(minutes=minutes))
+    said = [
+        Message(
+            id=f"{service}-{number}",
+            type=message_type,
+            source=service,
+            time=NOON,
+            saga_id=KEY,
+            correlation_id="c-1",
+            causation_id="",
+            data=msgspec.Raw(b"{}"),
+        )
+        for number, message_type in enumerate(types)
+    ]
+    await log.publish([draft(topic, message) for message in said])
+    await log.close()
+
+
+async def know(directory: Path, service: str, *parts: Part) -> None:
+    """Have the service's database know these sagas."""
+    store = SqliteStore(directory / f"{service}.db", WIRINGS[service].TABLES)
+    await store.transact(lambda transaction: transaction.save(PARTS, parts))
+    await store.close()
+
+
+def test_a_database_that_does_not_know_what_its_service_said_is_named(offsets: Offsets, tmp_path: Path) -> None:
+    """Restored from an older dump, it would refuse what it had done, and others would take it back."""
+    anyio.run(say, tmp_path, "order", EVENTS, "OrderCreated")
+    anyio.run(partial(say, tmp_path, "payment", "payments.events", "PaymentCompleted", "PaymentRefunded", minutes=1))
+    anyio.run(know, tmp_path, "payment")
+    answer = offsets("check", "payment")
+    assert answer.code == ExitCode.NO
+    assert answer.out.splitlines()[-2:] == [
+        "✖ payment: its database does not know what it said itself",
+        f"  payments.events-3 ends with its PaymentRefunded of {KEY}, said {moment(NOON)}; partitions like that: 1",
+    ]
+    assert answer.err.splitlines() == [
+        "error: the database of payment is of an earlier moment than the log",
+        "  do not start it before you know what that means: docs/runbooks/backup-and-restore.md",
+    ]
+    (found,) = json.loads(offsets("check", "payment", "-o", "json").out)
+    assert found["forgotten"][0]["sagaId"] == KEY
+    repaired = offsets("repair", "payment", "--to", "latest", "--topic", EVENTS, *WHY)
+    assert repaired.code == ExitCode.OK, repaired.err
+    assert offsets("check", "payment").code == ExitCode.OK, "it hears nothing again"
+
+
+def test_a_database_that_knows_the_saga_has_forgotten_nothing(offsets: Offsets, tmp_path: Path) -> None:
+    anyio.run(say, tmp_path, "order", EVENTS, "OrderCreated")
+    anyio.run(partial(say, tmp_path, "payment", "payments.events", "PaymentCompleted", minutes=1))
+    anyio.run(say, tmp_path, "redrive", "payments.events", "Whatever")
+    part = Part(saga_id=KEY, correlation_id="c-1", mode=Mode.CHOREOGRAPHY, definition="order/v1")
+    anyio.run(know, tmp_path, "payment", part)
+    assert offsets("check", "payment").code == ExitCode.OK
+
+
+def test_the_order_service_is_held_against_its_own_words_too(offsets: Offsets, tmp_path: Path) -> None:
+    anyio.run(say, tmp_path, "payment", "payments.events", "PaymentCompleted")
+    anyio.run(partial(say, tmp_path, "order", EVENTS, "OrderCreated", minutes=1))
+    anyio.run(know_nothing_of_orders, tmp_path)
+    answer = offsets("check", "order")
+    assert answer.code == ExitCode.NO
+    assert f"orders.events-3 ends with its OrderCreated of {KEY}" in answer.out
+
+
+async def know_nothing_of_orders(directory: Path) -> None:
+    await SqliteStore(directory / "order.db", order.TABLES).close()
 
 
 def test_what_the_document_prints_of_offsets_is_what_is_printed(tmp_path: Path) -> None:
