@@ -1,4 +1,4 @@
-"""A database that was restored to an earlier moment acts on nothing that it hears again: once that undid what was done."""
+"""A database that was restored to an earlier moment acts on nothing that it hears again: that undid what was done."""
 
 from datetime import timedelta
 
