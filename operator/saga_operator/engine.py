@@ -8,7 +8,7 @@ import heapq
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -18,7 +18,7 @@ from saga_operator.acts import Acts
 from saga_operator.cluster import ClusterError, ConflictError, NotThereError
 from saga_operator.held import Held, Key, Malformed
 from saga_operator.orders import OrdersUnavailableError
-from saga_operator.reconcile import Known, Presence, Release, Remove, reconcile, saga_id_of
+from saga_operator.reconcile import Known, Presence, Release, Remove, SpeakAbort, reconcile, saga_id_of
 from saga_operator.report import report
 from saga_operator.resources import MalformedError, OrderSaga, parse
 from saga_operator.tracker import Sagas, UnknownDefinitionError
@@ -38,6 +38,8 @@ SPACING_SECONDS = 1.0
 CROWDED = 8
 """While more writes than this wait for their turn, what is not final is told later: beginnings and ends come first."""
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 15.0
+UNATTENDED_SECONDS = 0.5
+"""How long a resource waits, or is looked at, before its deadline is kept by somebody else."""
 IDLE_SECONDS = 60.0
 """How long the clock is not looked at when nothing is due sooner."""
 EXPECTED = (ClusterError, OrdersUnavailableError, LogUnavailableError, UnknownDefinitionError)
@@ -148,9 +150,43 @@ class Engine:
     async def run(self, workers: int) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_the_clock(), name="deadlines")
+            group.create_task(self._watch_the_clock(), name="the clock")
+            group.create_task(self._keep_deadlines(), name="deadlines")
             for number in range(workers):
                 group.create_task(self._work(), name=f"worker {number}")
+
+    async def speak_in_time(self) -> None:
+        """Ask the sagas to abort that are due while nobody gets to them: who looks at one waits, or comes again later.
+
+        No deadline waits for an order service that does not answer. A request that is made twice is one.
+        """
+        if self.leads():
+            await asyncio.gather(*(self._speak(held) for held in self._unattended()))
+
+    def _unattended(self) -> Iterator[Held]:
+        before = time.monotonic() - UNATTENDED_SECONDS
+        for key, held in self.held.items():
+            since = self._busy.get(key, self._queued.get(key))
+            if bool(held.failures) if since is None else since < before:
+                yield held
+
+    async def _speak(self, held: Held) -> None:
+        plan = reconcile(held.resource, held.known, self.clock.now(), draining=self.draining())
+        for move in plan.moves:
+            if isinstance(move, SpeakAbort):
+                with about(_ids(held)):
+                    await self.acts.make(held, move)
+
+    async def _keep_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(UNATTENDED_SECONDS)
+            try:
+                await self.speak_in_time()
+            except LogUnavailableError as error:
+                log_lines.info("deadlines are kept later: %s", error)
+            except Exception:
+                self.counts["bugs"] += 1
+                log_lines.exception("deadlines could not be kept; that is tried again")
 
     async def _work(self) -> None:
         while True:

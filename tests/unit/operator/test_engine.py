@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.unit.operator.memory_api import Fault, refused
-from tests.unit.operator.memory_shop import Desk
+from tests.unit.operator.memory_shop import Desk, Shop
 from tests.unit.operator.operators import KEY, NAME, NAMESPACE, Operators, is_held, manifest
 from typing_extensions import override
 
@@ -471,6 +471,64 @@ async def test_the_loops_do_the_same_by_themselves() -> None:
     assert body is not None
     assert body["status"]["phase"] == "Completed"
     assert not is_held(body)
+
+
+def begun(world: Operators) -> str:
+    """Return the saga once it waits for a payment that does not come."""
+    (operator,) = world.everyone
+    while world.see(operator) or world.listen(operator) or world.work(operator) or world.shop.deliver():
+        pass
+    (saga_id,) = world.shop.stories
+    return saga_id
+
+
+async def test_a_deadline_that_passes_before_a_failed_look_is_tried_again_is_kept() -> None:
+    world = world_with(Script({"payment": Plays.IS_AWAY}), timeoutSeconds=60)
+    saga_id, (operator,) = begun(world), world.everyone
+    world.orders_are_away = True
+    for seconds in (31.0, 1.0, 2.0, 4.0, 8.0, 13.5):
+        world.pass_time(seconds)
+        while world.work(operator):
+            pass
+        await operator.engine.speak_in_time()
+        assert world.shop.aborts(saga_id) == []
+    world.pass_time(0.6)
+    assert not world.work(operator), "it is tried again before the deadline"
+    await operator.engine.speak_in_time()
+    await operator.engine.speak_in_time()
+    (abort,) = world.shop.aborts(saga_id)
+    assert abort.source == "operator"
+
+
+class SilentDesk(Desk):
+    """An order service that takes every question and answers none."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(shop)
+        self.asked = asyncio.Event()
+
+    @override
+    async def find(self, saga_id: str) -> Found | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return await super().find(saga_id)
+
+
+async def test_a_deadline_does_not_wait_for_an_order_service_that_does_not_answer() -> None:
+    world = world_with(Script({"payment": Plays.IS_AWAY}), timeoutSeconds=60)
+    saga_id, engine = begun(world), world.everyone[0].engine
+    engine.acts.orders, aborted = (desk := SilentDesk(world.shop)), asyncio.Event()
+    world.shop.listeners.append(lambda _, message: aborted.set() if message.type == ABORT else None)
+    running = asyncio.create_task(engine.run(1))
+    world.pass_time(31)
+    async with asyncio.timeout(10):
+        await desk.asked.wait()
+        world.pass_time(30)
+        await aborted.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(world.shop.aborts(saga_id)) == 1
+    assert engine.counts["bugs"] == 0
 
 
 class Told:
