@@ -1,16 +1,16 @@
 """The operator: who leads, what it looks after, what it writes, and what it could not do."""
 
 from observability.names import RATE, grown, most, of, quantile, rate
-from observability.pages import DEFINITION, NAMESPACE, Page, Row
+from observability.pages import NAMESPACE, Page, Row
 from observability.panels import HALF, QUARTER, Limits, Query, heat, lines, number, states
 
-BUGS, OURS = 'result="bugs"', 'job=~".*operator"'
+BUGS = 'result="bugs"'
 
 PAGE = Page(
     name="operator",
     title="Sagas: operator",
     description="The operator that keeps OrderSagas and their sagas in step.",
-    variables=(NAMESPACE, DEFINITION),
+    variables=(NAMESPACE,),
     rows=(
         Row(
             "Leadership",
@@ -96,7 +96,7 @@ PAGE = Page(
                     "Aborts",
                     "Sagas per second that the operator asked to abort because they were due.",
                     "ops",
-                    Query(rate("code", "saga_timeouts_total", OURS), "{{code}}"),
+                    Query(f"sum(rate({of('saga_operator_aborts_total')}[{RATE}]))", "aborts"),
                 ),
                 lines(
                     "Made for the bulk",
