@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Six sagas as resources, and how each of them stands in the end. May be run again: what is there stays as it is.
+# Six sagas as resources, how each of them stands in the end, and where to look at one. May be run again: what is there
+# stays as it is.
 set -euo pipefail
 # shellcheck source=k8s/cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
@@ -46,6 +47,18 @@ time_one_out() {
     kn rollout status "$payment" --timeout="${seconds}s" >/dev/null
 }
 
+# No port of the cluster is published: another cluster, or compose.yaml, may have them on this machine.
+where_to_look() {
+    local forward="kubectl --context kind-$cluster --namespace $namespace port-forward" name=order-out-of-stock trace
+    trace=$(kn get ordersaga "$name" --output=jsonpath='{.status.traceId}')
+    printf '\nWhere to look, while the command behind the link runs:\n'
+    if [[ -n "$trace" ]] && kn get service jaeger >/dev/null 2>&1; then
+        printf 'trace       http://127.0.0.1:16686/trace/%s  (%s, %s)\n' "$trace" "$name" "$(phase "$name")"
+        printf '            %s service/jaeger 16686\n' "$forward"
+    fi
+    printf 'dashboard   http://127.0.0.1:3005/\n            %s service/%s-analytics 3005\n' "$forward" "$release"
+}
+
 need kubectl
 there || fail "there is no cluster $cluster: make kind-up"
 fill_the_shelf
@@ -63,3 +76,4 @@ printf '\n$ kubectl --namespace %s get ordersagas\n' "$namespace"
 kn get ordersagas "${names[@]}"
 printf '\n$ kubectl --namespace %s describe ordersaga order-out-of-stock\n' "$namespace"
 kn describe ordersaga order-out-of-stock
+where_to_look

@@ -33,8 +33,7 @@ def session_release(cluster: Cluster) -> Iterator[Release]:
     try:
         if not release.installed():
             install(cluster, NAMESPACE)
-        if not release.values()["operator"]["clusterWide"]:
-            release.set_values("--set=operator.clusterWide=true")
+        release.look_everywhere()
     except CommandError as error:
         pytest.fail(str(error), pytrace=False)
     release.logs.start()

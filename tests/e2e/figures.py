@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median, quantiles
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from tests.e2e.cluster import Body, Cluster, connected, until
 from tests.e2e.conftest import CONTEXT, NAMESPACE, make_namespace, remove_namespace
 from tests.e2e.release import Release
 from tests.e2e.sagas import Namespace, order_saga
+from tests.e2e.starts import PARTS, Start
 from tests.e2e.witness import witness
 
 LONG = 600
@@ -27,7 +29,8 @@ SINGLE = 20
 BURST, BURST_SECONDS_MAX = 200, 300.0
 FINISHED = 1000
 LATE = 100
-FAIL_OVERS = 3
+FAIL_OVERS, RESTARTS = 3, 5
+MEMORY_MINUTES, MEMORY_EVERY_SECONDS = 10.0, 15.0
 WRITES = ("POST", "PUT", "PATCH", "DELETE", "APPLY")
 
 Row = tuple[str, str, str]
@@ -88,38 +91,45 @@ def lateness_without(release: Release, room: Namespace, away: Sequence[str]) -> 
     return late
 
 
-def restarts(release: Release, room: Namespace) -> Iterator[Row]:
-    """From the death of operators to the first thing that one does."""
-    over, again = [], []
+def failover(release: Release, room: Namespace) -> Iterator[Row]:
+    """From the death of the leader to the first thing that the other one does."""
+    seconds = []
     for number in range(FAIL_OVERS):
         release.wait_until_ready("operator")
-        over.append(first_act(release, room, f"over-{number}", [release.wait_for_leader()]))
-    yield "the leader killed, to the first status of a new OrderSaga", "fail-over < 30 s", spread(over)
-    for number in range(FAIL_OVERS):
+        leader = release.wait_for_leader()
+        began = time.monotonic()
+        release.kill(leader)
+        until(lambda leader=leader: release.leader() != leader, 90, "the lease has another holder")  # type: ignore[misc]
+        room.apply(order_saga(f"over-{number}", suspend=True))
+        room.wait_for_phase(f"over-{number}", "Pending")
+        seconds.append(time.monotonic() - began)
+    what = f"the leader killed, to the first status of a new OrderSaga, {FAIL_OVERS} times"
+    yield what, "fail-over < 30 s", spread(seconds)
+
+
+def restart(release: Release, room: Namespace) -> Iterator[Row]:
+    """From nobody to the first thing that an operator does, and where the time goes."""
+    starts = []
+    for number in range(RESTARTS):
         release.wait_until_ready("operator")
         release.wait_for_leader()
         release.close("operator")
-        began = time.monotonic()
+        began = time.time()
         release.scale("operator", 2)
         room.apply(order_saga(f"again-{number}", suspend=True))
         room.wait_for_phase(f"again-{number}", "Pending")
-        again.append(time.monotonic() - began)
-    yield "operators scaled from 0, to the first status of a new OrderSaga", "restart < 15 s", spread(again)
+        starts.append(Start.of(release, began, time.time()))
+    what = f"operators scaled from 0, to the first status of a new OrderSaga, {RESTARTS} times"
+    yield what, "restart < 15 s", spread([start.seconds for start in starts])
+    for part, what in PARTS.items():
+        yield f"of that: {what}", "stated", spread([start.part(part) for start in starts])
 
 
-def first_act(release: Release, room: Namespace, name: str, victims: Sequence[str]) -> float:
-    began = time.monotonic()
-    release.kill(*victims)
-    until(lambda: release.leader() not in victims, 90, "the lease has another holder")
-    room.apply(order_saga(name, suspend=True))
-    room.wait_for_phase(name, "Pending")
-    return time.monotonic() - began
-
-
-def memory(release: Release, room: Namespace) -> Iterator[Row]:
+def memory(release: Release, room: Namespace, minutes: float = MEMORY_MINUTES) -> Iterator[Row]:
     """What the leader takes with many finished resources to look after; a new one lists them all."""
-    empty = leader_mib(release)
-    done = room.saga("single-0").status
+    room.begin("model")
+    done = room.wait_for_phase("model", "Completed").status
+    empty = mib_of(release, new_leader(release, 0))
     for number in range(FINISHED):
         name = f"finished-{number}"
         room.create(order_saga(name, suspend=True, deletionPolicy="Orphan"))
@@ -131,21 +141,33 @@ def memory(release: Release, room: Namespace) -> Iterator[Row]:
             "status": status,
         }
         write_status(room, name, body)
+    leader = new_leader(release, FINISHED)
+    full = mib_of(release, leader)
+    yield f"memory of a new leader that has listed {FINISHED} finished resources", "< 150 MiB", f"{full:.0f} MiB"
+    yield f"growth for {FINISHED} finished resources", "stated", f"{full - empty:.0f} MiB from {empty:.0f} MiB"
+    seen = [full]
+    end = time.monotonic() + minutes * 60
+    while time.monotonic() < end:
+        time.sleep(MEMORY_EVERY_SECONDS)
+        seen.append(mib_of(release, leader))
+    assert release.wait_for_leader() == leader, "another operator leads"
+    found = f"{seen[-1]:.0f} MiB, at most {max(seen):.0f} MiB meanwhile"
+    yield f"the same after {minutes:g} minutes", "< 150 MiB", found
+
+
+def new_leader(release: Release, resources: int) -> str:
+    """Have all operators start anew, and return the leader once it has looked at so many resources or more."""
     release.kill(*release.pod_names("operator"))
     release.wait_for_leader(other_than=release.leader())
     release.wait_until_ready("operator")
     leader = release.wait_for_leader()
-    until(
-        lambda: (
-            release.metric(leader, "saga_operator_resources") >= FINISHED
-            and release.metric(leader, "saga_operator_queue_depth") == 0
-        ),
-        120,
-        "the operator has looked at everything",
-    )
-    full = leader_mib(release)
-    yield f"memory of the leader after listing {FINISHED} finished resources", "< 150 MiB", f"{full:.0f} MiB"
-    yield f"growth for {FINISHED} finished resources", "stated", f"{full - empty:.0f} MiB from {empty:.0f} MiB"
+
+    def looked() -> bool:
+        listed = release.metric(leader, "saga_operator_resources")
+        return listed >= resources and release.metric(leader, "saga_operator_queue_depth") == 0
+
+    until(looked, 120, "the operator has looked at everything")
+    return leader
 
 
 def write_status(room: Namespace, name: str, body: Body) -> None:
@@ -158,9 +180,8 @@ def write_status(room: Namespace, name: str, body: Body) -> None:
     assert answer.is_success, answer.text
 
 
-def leader_mib(release: Release) -> float:
-    """Return the resident memory of the process that leads."""
-    pod = release.wait_for_leader()
+def mib_of(release: Release, pod: str) -> float:
+    """Return the resident memory of an operator's process."""
     said = release.kubectl("exec", pod, "--container=operator", "--", "cat", "/proc/1/status")
     (kib,) = (line.split()[1] for line in said.splitlines() if line.startswith("VmRSS:"))
     return int(kib) / 1024
@@ -204,11 +225,13 @@ def spread(seconds: Sequence[float]) -> str:
     return f"median {median(seconds):.2f} s, p99 {p99:.2f} s, {min(seconds):.2f} to {max(seconds):.2f} s"
 
 
-FIGURES: dict[str, Callable[[Release, Namespace], Iterable[Row]]] = {
+Figure = Callable[[Release, Namespace], Iterable[Row]]
+FIGURES: dict[str, Figure] = {
     "single": single,
     "burst": burst,
     "lateness": lateness,
-    "restarts": restarts,
+    "failover": failover,
+    "restart": restart,
     "memory": memory,
 }
 
@@ -223,21 +246,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.figures", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=[*FIGURES], help=f"some of {', '.join(FIGURES)}")
-    names = parser.parse_args(arguments).names
+    parser.add_argument("--minutes", type=float, default=MEMORY_MINUTES, help="how long the memory is looked at")
+    asked = parser.parse_args(arguments)
+    if unknown := {*asked.names} - FIGURES.keys():
+        parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    figures: dict[str, Figure] = {**FIGURES, "memory": partial(memory, minutes=asked.minutes)}
     sys.stdout.write(f"{machine()}\n\n| what | asked | found |\n| --- | --- | --- |\n")
     with connected(CONTEXT) as cluster:
         release = Release(cluster, namespace=NAMESPACE)
+        release.look_everywhere()
         release.wait_until_ready()
         release.stock_up()
         room = make_namespace(cluster, f"e2e-figures-{uuid4().hex[:6]}")
         try:
-            for name in names:
-                for row in FIGURES[name](release, room):
+            for name in asked.names:
+                for row in figures[name](release, room):
                     sys.stdout.write(f"| {' | '.join(row)} |\n")
                     sys.stdout.flush()
             release.demand_balanced()
         finally:
             remove_namespace(room)
+    sys.stdout.write(f"\nload {os.getloadavg()[0]:.1f} at the end, {datetime.now().astimezone():%R}\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from tests.e2e.cluster import Body, Cluster, CommandError, until
 from tests.e2e.logs import OperatorLogs
+from tests.real.engine import docker
 
 from onebox.layout import PORTS
 
@@ -27,6 +28,11 @@ BALANCED_SECONDS_MAX = 60.0
 LEADS_SECONDS_MAX = 60.0
 INSTALL_SECONDS_MAX = 900.0
 OPERATOR = "operator"
+KILL_BY_NAME = """
+grep --files-with-matches --line-regexp --null-data "HOSTNAME=$1" /proc/[0-9]*/environ 2>/dev/null |
+    cut -d / -f 3 | xargs kill -KILL
+"""
+"""A node's way to the processes of a pod: each has the pod's name in its environment."""
 
 
 @dataclass
@@ -58,8 +64,11 @@ class Release:
 
     def url(self, service: str) -> str:
         """Return where a service is, through the API server."""
-        port = 8080 if service == OPERATOR else PORTS[service]
-        path = f"/api/v1/namespaces/{self.namespace}/services/{self.name}-{service}:{port}/proxy"
+        return self.url_of(f"{self.name}-{service}", 8080 if service == OPERATOR else PORTS[service])
+
+    def url_of(self, name: str, port: int) -> str:
+        """Return where any Service of the namespace is, through the API server."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/{name}:{port}/proxy"
         return f"{str(self.cluster.http.base_url).rstrip('/')}{path}"
 
     def ask(self, service: str, path: str) -> httpx.Response:
@@ -176,7 +185,16 @@ class Release:
             self.wait_until_ready(service)
 
     def kill(self, *pods: str) -> None:
-        """Kill pods without a word of farewell; the API server forgets them before their processes have ended."""
+        """Kill processes as a power cut would, and their pods, so that others come.
+
+        That needs a node which is a container of this machine. On any other, a process hears SIGTERM first, and the API
+        server forgets it before it has ended: so it is with every `kubectl delete --force`.
+        """
+        if self.cluster.context.startswith("kind-"):
+            for name in pods:
+                pod = self.cluster.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}")
+                assert pod is not None, f"there is no pod {name}"
+                docker("exec", pod["spec"]["nodeName"], "sh", "-euc", KILL_BY_NAME, "sh", name)
         if pods:
             self.kubectl("delete", "pod", *pods, "--grace-period=0", "--force", "--wait=false")
 
@@ -209,6 +227,11 @@ class Release:
         """Upgrade to the same chart with some values changed, and wait until everything is ready."""
         self.helm("upgrade", self.name, "charts/sagaplane", "--reset-then-reuse-values", *flags)
         self.wait_until_ready()
+
+    def look_everywhere(self) -> None:
+        """Have the operators look after every namespace."""
+        if not self.values()["operator"]["clusterWide"]:
+            self.set_values("--set=operator.clusterWide=true")
 
     def values(self) -> Mapping[str, Any]:
         found: dict[str, Any] = json.loads(self.helm("get", "values", self.name, "--all", "--output=json"))

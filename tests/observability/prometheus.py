@@ -1,4 +1,4 @@
-"""Prometheus in a container, with our rules, which scrapes a shop on this machine."""
+"""Prometheus: what it knows, wherever it is, and one in a container that scrapes a shop on this machine."""
 
 import time
 from collections.abc import Mapping
@@ -28,8 +28,54 @@ JOB = """
 """
 
 
+class Measurements:
+    """What a Prometheus knows, wherever it is."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """Where it is asked."""
+        raise NotImplementedError
+
+    def ask(self, path: str, **asked: str | float) -> Any:  # noqa: ANN401 - what it answers is JSON
+        """Return what it answers.
+
+        Raises:
+            AssertionError: when it takes the question for none.
+        """
+        answer = httpx.post(
+            f"{self.address}/api/v1/{path}", data=asked, timeout=ANSWER_SECONDS_MAX, trust_env=False
+        ).json()
+        assert answer["status"] == "success", f"{asked}: {answer.get('error')}"
+        return answer["data"]
+
+    def rules(self) -> list[Mapping[str, Any]]:
+        """Return every rule, and how it fares."""
+        answer = httpx.get(f"{self.address}/api/v1/rules", timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        return [rule for group in answer.json()["data"]["groups"] for rule in group["rules"]]
+
+    def now(self, asks: str) -> list[Mapping[str, Any]]:
+        """Return the series that there are now."""
+        found: list[Mapping[str, Any]] = self.ask("query", query=asks)["result"]
+        return found
+
+    def between(self, asks: str, begin: float, end: float, step: float = 1) -> list[Mapping[str, Any]]:
+        """Return the series that there were."""
+        found: list[Mapping[str, Any]] = self.ask("query_range", query=asks, start=begin, end=end, step=step)["result"]
+        return found
+
+    def wait_for(self, asks: str) -> list[Mapping[str, Any]]:
+        """Return the series once there are any."""
+        end = time.monotonic() + WAIT_SECONDS_MAX
+        while not (found := self.now(asks)):
+            assert time.monotonic() < end, f"there never was {asks}"
+            time.sleep(0.1)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
-class Prometheus(Server):
+class Prometheus(Measurements, Server):
     """One Prometheus, with everything in it."""
 
     port: int
@@ -61,37 +107,7 @@ class Prometheus(Server):
     def wait_until_ready(self) -> None:
         self.wait_for_line("Server is ready to receive web requests")
 
-    def ask(self, path: str, **asked: str | float) -> Any:  # noqa: ANN401 - what it answers is JSON
-        """Return what it answers.
-
-        Raises:
-            AssertionError: when it takes the question for none.
-        """
-        answer = httpx.post(
-            f"http://127.0.0.1:{self.port}/api/v1/{path}", data=asked, timeout=ANSWER_SECONDS_MAX, trust_env=False
-        ).json()
-        assert answer["status"] == "success", f"{asked}: {answer.get('error')}"
-        return answer["data"]
-
-    def rules(self) -> list[Mapping[str, Any]]:
-        """Return every rule, and how it fares."""
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/rules", timeout=ANSWER_SECONDS_MAX, trust_env=False)
-        return [rule for group in answer.json()["data"]["groups"] for rule in group["rules"]]
-
-    def now(self, asks: str) -> list[Mapping[str, Any]]:
-        """Return the series that there are now."""
-        found: list[Mapping[str, Any]] = self.ask("query", query=asks)["result"]
-        return found
-
-    def between(self, asks: str, begin: float, end: float, step: float = 1) -> list[Mapping[str, Any]]:
-        """Return the series that there were."""
-        found: list[Mapping[str, Any]] = self.ask("query_range", query=asks, start=begin, end=end, step=step)["result"]
-        return found
-
-    def wait_for(self, asks: str) -> list[Mapping[str, Any]]:
-        """Return the series once there are any."""
-        end = time.monotonic() + WAIT_SECONDS_MAX
-        while not (found := self.now(asks)):
-            assert time.monotonic() < end, f"there never was {asks}"
-            time.sleep(0.1)
-        return found
+    @property
+    @override
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.observability.prometheus import Prometheus
+from tests.observability.prometheus import Measurements, Prometheus
 
 from onebox.box import Box
 from onebox.layout import Layout
@@ -24,11 +24,16 @@ WAVE = 20
 class Seen:
     """What was to be seen of a run, and when it was."""
 
-    prometheus: Prometheus
+    prometheus: Measurements
     begin: float
     end: float
     live: str
     """The correlation id of a saga that lived for a while."""
+
+    def told(self, asks: str) -> list[str]:
+        """Return every number that answers the question."""
+        found = self.prometheus.between(asks, self.begin, self.end)
+        return [value for series in found for _, value in series["values"] if value != "NaN"]
 
 
 async def run(prometheus: Prometheus, layout: Layout, place: Path, environment: Mapping[str, str]) -> Seen:

@@ -1,4 +1,4 @@
-"""Jaeger in a container: it takes spans by OTLP and keeps them in memory."""
+"""Jaeger: what it knows of traces, wherever it is, and one in a container that keeps them in memory."""
 
 import time
 from dataclasses import dataclass
@@ -28,8 +28,52 @@ class Span:
     warnings: tuple[str, ...]
 
 
+class Traces:
+    """What a Jaeger knows, wherever it is."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """Where it is asked."""
+        raise NotImplementedError
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """Return the spans of a trace; none, when it knows nothing of it."""
+        answer = httpx.get(f"{self.address}/api/traces/{trace_id}", timeout=SECONDS_MAX)
+        if answer.status_code == 404:
+            return []
+        traces = answer.raise_for_status().json()["data"]
+        assert len(traces) == 1, f"{len(traces)} traces of one id"
+        services = {key: process["serviceName"] for key, process in traces[0]["processes"].items()}
+        return [_span(span, services) for span in traces[0]["spans"]]
+
+    def traces_of(self, correlation_id: str) -> list[str]:
+        """Return the ids of the traces that are found by a correlation id."""
+        now = int(time.time() * 1_000_000)
+        asked: dict[str, str | int] = {
+            "service": "order",
+            "tags": f'{{"saga.correlation_id":"{correlation_id}"}}',
+            "start": now - 3_600_000_000,
+            "end": now + 3_600_000_000,
+            "limit": 20,
+        }
+        answer = httpx.get(f"{self.address}/api/traces", params=asked, timeout=SECONDS_MAX)
+        return [trace["traceID"] for trace in answer.raise_for_status().json()["data"] or []]
+
+    def settled(self, trace_id: str, last: str = "saga ends") -> list[Span]:
+        """Return the spans of a trace once that one is among them."""
+        end = time.monotonic() + SECONDS_MAX
+        while True:
+            spans = self.trace(trace_id)
+            if any(span.name == last for span in spans):
+                return spans
+            assert time.monotonic() < end, f"{trace_id} never had {last!r}: {[span.name for span in spans]}"
+            time.sleep(0.1)
+
+
 @dataclass(frozen=True, slots=True)
-class Jaeger(Server):
+class Jaeger(Traces, Server):
     """One Jaeger, with everything in it."""
 
     takes: int
@@ -52,38 +96,10 @@ class Jaeger(Server):
         """Where it takes spans."""
         return f"http://127.0.0.1:{self.takes}"
 
-    def trace(self, trace_id: str) -> list[Span]:
-        """Return the spans of a trace; none, when it knows nothing of it."""
-        answer = httpx.get(f"http://127.0.0.1:{self.answers}/api/traces/{trace_id}", timeout=SECONDS_MAX)
-        if answer.status_code == 404:
-            return []
-        traces = answer.raise_for_status().json()["data"]
-        assert len(traces) == 1, f"{len(traces)} traces of one id"
-        services = {key: process["serviceName"] for key, process in traces[0]["processes"].items()}
-        return [_span(span, services) for span in traces[0]["spans"]]
-
-    def traces_of(self, correlation_id: str) -> list[str]:
-        """Return the ids of the traces that are found by a correlation id."""
-        now = int(time.time() * 1_000_000)
-        asked: dict[str, str | int] = {
-            "service": "order",
-            "tags": f'{{"saga.correlation_id":"{correlation_id}"}}',
-            "start": now - 3_600_000_000,
-            "end": now + 3_600_000_000,
-            "limit": 20,
-        }
-        answer = httpx.get(f"http://127.0.0.1:{self.answers}/api/traces", params=asked, timeout=SECONDS_MAX)
-        return [trace["traceID"] for trace in answer.raise_for_status().json()["data"] or []]
-
-    def settled(self, trace_id: str, last: str = "saga ends") -> list[Span]:
-        """Return the spans of a trace once that one is among them."""
-        end = time.monotonic() + SECONDS_MAX
-        while True:
-            spans = self.trace(trace_id)
-            if any(span.name == last for span in spans):
-                return spans
-            assert time.monotonic() < end, f"{trace_id} never had {last!r}: {[span.name for span in spans]}"
-            time.sleep(0.1)
+    @property
+    @override
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.answers}"
 
 
 def _span(found: dict[str, Any], services: dict[str, str]) -> Span:
