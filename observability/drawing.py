@@ -11,6 +11,7 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT, GAP = 420, 244, 12
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 58
+LEGEND_LINES = 2
 COLOURS = ("#3871dc", "#e0752d", "#299c46", "#b877d9", "#d44a3a", "#0aa2a2", "#a88600", "#7c8794")
 STYLE = """
   text { font: 11px system-ui, sans-serif; fill: #444 }
@@ -94,14 +95,26 @@ def _curves(picture: Picture) -> str:
     values = steps(most, picture.unit)
     x, y = _scale(picture.begin, picture.end, values[-1])
     drawn = [_grid(picture, values, x, y)]
+    step = min((after - before for c in curves for (before, _), (after, _) in pairwise(c.points)), default=0.0)
     for number, curve in reversed([*enumerate(curves)]):
-        path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in curve.points)
         colour = COLOURS[number % len(COLOURS)]
-        if picture.stacked and curve.points:
-            first, last = x(curve.points[0][0]), x(curve.points[-1][0])
-            drawn.append(f'<polygon points="{first:.1f},{y(0):.1f} {path} {last:.1f},{y(0):.1f}" fill="{colour}"/>')
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        for points in _runs(curve.points, step):
+            path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
+            if picture.stacked:
+                first, last = x(points[0][0]), x(points[-1][0])
+                drawn.append(f'<polygon points="{first:.1f},{y(0):.1f} {path} {last:.1f},{y(0):.1f}" fill="{colour}"/>')
+            drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     return "".join(drawn) + _legend([curve.called for curve in curves])
+
+
+def _runs(points: Points, step: float) -> list[Points]:
+    """Return the points without a gap between them: where nothing was answered nothing is drawn."""
+    runs: list[list[tuple[float, float]]] = []
+    for at, value in points:
+        if not runs or at - runs[-1][-1][0] > 1.5 * step:
+            runs.append([])
+        runs[-1].append((at, value))
+    return list(runs)
 
 
 def _stacked(curves: Sequence[Curve]) -> list[Curve]:
@@ -167,8 +180,12 @@ def _times(picture: Picture, x: Callable[[float], float]) -> str:
 
 def _legend(names: Iterable[str]) -> str:
     place, line, drawn = 10.0, 0, []
+    names = [*names]
     for number, name in enumerate(names):
         if place + 20 + 6 * len(name) > WIDTH:
+            if line + 1 == LEGEND_LINES:
+                drawn.append(_text(WIDTH - 10, HEIGHT - 4, f"and {len(names) - number} more", "note", "end"))
+                break
             place, line = 10.0, line + 1
         square = f'x="{place:.0f}" y="{HEIGHT - 29 + 14 * line}" width="9" height="9"'
         drawn.append(f'<rect {square} fill="{COLOURS[number % len(COLOURS)]}"/>')

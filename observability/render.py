@@ -25,6 +25,15 @@ SHEETS: Mapping[str, tuple[str, ...]] = {
     ),
     "steps": ("Outcomes", "p99 by step", "Refused", "How long steps took", "Compensations", "Compensation p99"),
     "messaging": ("Published", "Handled", "Records per batch", "Outbox", "Outbox age", "Lag in records"),
+    "operator": (
+        "By phase",
+        "Messages heard",
+        "How long a resource waited",
+        "Writes",
+        "Looked at",
+        "How long a look took",
+    ),
+    "analytics": ("Taken in", "Watermark age", "Unmatched over time", "Read", "Lag in seconds", "Begun and counted"),
 }
 """Which panels of which page."""
 POINTS = 120

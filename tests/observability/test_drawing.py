@@ -42,6 +42,21 @@ def test_a_cell_is_what_its_bucket_holds_without_those_below() -> None:
     assert len(cells) == 4, "the middle bucket is empty"
 
 
+def test_nothing_is_drawn_where_nothing_was_answered() -> None:
+    points = [(0.0, 1.0), (1.0, 2.0), (5.0, 3.0), (6.0, 1.0), (7.0, 1.0)]
+    picture = drawn(title="t", unit="", curves=[Curve("a", points)], begin=0.0, end=8.0)
+    lines = [element.get("points", "").split() for element in picture.iter(f"{NAMESPACE}polyline")]
+    assert [len(line) for line in lines] == [2, 3]
+
+
+def test_a_legend_that_has_no_room_says_how_much_is_missing() -> None:
+    curves = [Curve(f"10.244.0.{number}:8080", [(0.0, 1.0)]) for number in range(20)]
+    picture = drawn(title="t", unit="", curves=curves, begin=0.0, end=8.0)
+    words = [element.text or "" for element in picture.iter(f"{NAMESPACE}text")]
+    named = sum(word.startswith("10.244") for word in words)
+    assert f"and {20 - named} more" in words
+
+
 @pytest.mark.parametrize(
     ("most", "unit", "last"), [(4, "ops", 4), (0.87, "percentunit", 1.0), (0.0031, "s", 0.004), (23, "", 25)]
 )
