@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedError
-from saga_operator.held import Held, Key, Malformed
+from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import (
     Find,
@@ -114,7 +114,7 @@ class Acts:
     async def write(self, held: Held, body: dict[str, Any], now: datetime) -> None:
         """Write the status as it is given."""
         its = held.resource
-        held.written, held.written_at = body, now
+        held.written, held.written_at = encoded(body), now
         try:
             answer = await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *held.key, its.uid, body)
         except RefusedError as error:
@@ -125,7 +125,7 @@ class Acts:
         except ClusterError:
             held.written = None
             raise
-        held.resource, held.shown = _newer(its, answer), answer.get("status") or body
+        held.resource, held.shown = _newer(its, answer), encoded(answer.get("status") or body)
 
     def trace(self, held: Held) -> None:
         """Be in the trace of the saga, once it is known; who leads next says the same again, under the same id."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from saga_operator.acts import Acts
 from saga_operator.cluster import ClusterError, ConflictError, NotThereError
-from saga_operator.held import Held, Key, Malformed
+from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrdersUnavailableError
 from saga_operator.reconcile import Known, Presence, Release, Remove, SpeakAbort, reconcile, saga_id_of
 from saga_operator.report import report
@@ -277,7 +277,7 @@ class Engine:
             return await self._remember(held, now)
         status = report(held.resource, held.known, plan, now)
         body = status.to_body()
-        if body == held.written:
+        if encoded(body) == held.written:
             return True
         terminal = status.phase is not None and status.phase.terminal
         earliest = held.earliest_write(SETTLE_SECONDS, SPACING_SECONDS, terminal=terminal)
@@ -301,11 +301,11 @@ class Engine:
     def _take(self, key: Key, resource: OrderSaga, shown: Mapping[str, Any]) -> None:
         held = self.held.get(key)
         if held is not None and held.resource.uid == resource.uid:
-            held.resource, held.shown = resource, shown
+            held.resource, held.shown = resource, encoded(shown)
             return
         if held is not None:
             self._forget(key)
-        held = self.held[key] = Held(key, resource, _unknown(resource), self.clock.now(), shown)
+        held = self.held[key] = Held(key, resource, _unknown(resource), self.clock.now(), encoded(shown))
         self._by_saga[held.known.saga_id].add(key)
 
     def _forget(self, key: Key) -> None:

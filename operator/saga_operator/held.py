@@ -5,11 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from saga_operator.reconcile import Known
 from saga_operator.resources import OrderSaga
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+
+def encoded(status: Mapping[str, Any]) -> bytes:
+    """Return a status in few bytes; two that are equal have the same."""
+    return msgspec.json.encode(status, order="deterministic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +31,17 @@ class Malformed:
 class Held:
     """One resource.
 
-    `shown` is its status as the API server has it, `written` the status that we last wrote, `wakes_at` when it is to be
-    looked at by itself, and `traced` tells that the trace of the saga has what there is to tell of the resource.
+    `shown` is its status as the API server has it, `written` the status that we last wrote, both encoded, for thousands
+    that are finished stay. `wakes_at` is when it is to be looked at by itself, and `traced` tells that the trace of the
+    saga has what there is to tell of the resource.
     """
 
     key: Key
     resource: OrderSaga
     known: Known
     since: datetime
-    shown: Mapping[str, Any] = field(default_factory=dict)
-    written: dict[str, Any] | None = None
+    shown: bytes = encoded({})
+    written: bytes | None = None
     written_at: datetime | None = None
     wakes_at: datetime | None = None
     failures: int = 0
@@ -48,11 +56,11 @@ class Held:
 
     def remembered(self) -> dict[str, Any] | None:
         """Return the status of what had ended before, with the generation that is seen now; None when that is in it."""
-        generation = self.resource.generation
-        if not self.shown or self.shown.get("observedGeneration") == generation:
+        generation, shown = self.resource.generation, msgspec.json.decode(self.shown)
+        if not shown or shown.get("observedGeneration") == generation:
             return None
-        conditions = [{**each, "observedGeneration": generation} for each in self.shown.get("conditions") or ()]
-        return {**self.shown, "observedGeneration": generation, "conditions": conditions}
+        conditions = [{**each, "observedGeneration": generation} for each in shown.get("conditions") or ()]
+        return {**shown, "observedGeneration": generation, "conditions": conditions}
 
     def know(self, **changes: Any) -> None:  # noqa: ANN401 - the attributes of Known
         """Know more of the saga."""
