@@ -94,7 +94,8 @@ class Memory:
         self._store = store
         self._log = log
         self._table = table
-        self._vouched = False
+        self.vouched = False
+        """True once it has: whoever steps often need not ask again."""
 
     async def vouch(self, own_topics: Iterable[str], group: str, heard: Iterable[str]) -> None:
         """Make sure of it, for a group that hears these topics.
@@ -103,8 +104,6 @@ class Memory:
             OldStoreError: when it does not.
             LogUnavailableError, StoreUnavailableError: when one of them cannot be asked.
         """
-        if self._vouched:
-            return
         progress = await self._store.view(lambda reader: reader.progress(group))
         standing = {place: progress.get(place, 0) for place in await self._log.ends(heard)}
         words = await forgotten(self._service, own_topics, self._table, self._store, self._log, standing)
@@ -116,4 +115,4 @@ class Memory:
                 f" {topic}-{partition} has our {latest.type}; run `sagactl offsets check {self._service}`, and see the"
                 " runbook on backup and restore"
             )
-        self._vouched = True
+        self.vouched = True

@@ -141,7 +141,7 @@ class Service:
         return consumer
 
     async def _vouch(self, memory: Memory | None, consumer: Consumer) -> None:
-        if memory is not None:
+        if memory is not None and not memory.vouched:
             await memory.vouch(self.seen.own_topics(), consumer.group, consumer.topics)
 
     def follow(self, learner: Learner, known: Iterable[Saga], read: ReadDefinition) -> Definitions:
