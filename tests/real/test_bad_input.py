@@ -11,6 +11,7 @@ from tests.real.postgres import Postgres
 from tests.real.refusals import refused
 from tests.real.shop import Shop, shop, until
 
+from onebox.errors import ExitCode
 from onebox.layout import SERVICES
 
 pytestmark = pytest.mark.real
@@ -76,6 +77,13 @@ def test_missing_topics_are_named_with_the_command_that_makes_them(bare: Shop, t
     told = refused(bare, "shipping")
     assert f"{topic_prefix}orders.events" in told
     assert "sagactl topics apply" in told
+
+
+def test_more_copies_than_brokers_are_to_be_corrected_and_not_tried_again(bare: Shop) -> None:
+    done = bare.sagactl("topics", "apply", "--replication", "3")
+    assert done.returncode == ExitCode.USAGE
+    assert "replication factor" in done.stderr
+    assert "correct it; nothing was changed" in done.stderr
 
 
 def test_a_schema_that_is_missing_is_named_with_the_command_that_makes_it(bare: Shop) -> None:

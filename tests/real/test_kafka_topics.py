@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 from tests.real.kafka import Broker
 
-from sagakit.adapters.kafka import KafkaLog, KafkaSettings
+from sagakit.adapters.kafka import KafkaLog, KafkaSettings, WrongTopicsError
 from sagakit.adapters.kafka.specs import TopicSpec
 from sagakit.adapters.kafka.topics import apply, check
-from sagakit.ports import LogUnavailableError
 from shop_contracts.topics import DEFAULT_PARTITIONS, TOPICS
 
 pytestmark = pytest.mark.real
@@ -27,7 +26,7 @@ def settings(kafka: Broker, topic_prefix: str) -> KafkaSettings:
 
 async def test_what_is_missing_is_told_and_made_and_then_nothing_is_to_be_done(settings: KafkaSettings) -> None:
     assert await check(settings, ALL) == [f"{spec.name}: there is no such topic" for spec in ALL]
-    assert await apply(settings, ALL) == [f"{spec.name}: made, with 3 partitions and 1 copies" for spec in ALL]
+    assert await apply(settings, ALL) == [f"{spec.name}: made, with 3 partitions and 1 copy" for spec in ALL]
     assert await check(settings, ALL) == []
     assert await apply(settings, ALL) == []
 
@@ -49,7 +48,7 @@ async def test_another_number_of_partitions_is_left_to_a_human(kafka: Broker, se
     more = replace(EVENTS, partitions=6)
     (sentence,) = await check(settings, [more])
     assert sentence.startswith("events: has 3 partitions instead of 6; that is never changed")
-    with pytest.raises(LogUnavailableError, match="events: has 3 partitions instead of 6"):
+    with pytest.raises(WrongTopicsError, match="events: has 3 partitions instead of 6"):
         await apply(settings, [more, COMMANDS])
     assert kafka.topics().count(f"{settings.topic_prefix}commands") == 0
 
@@ -57,8 +56,9 @@ async def test_another_number_of_partitions_is_left_to_a_human(kafka: Broker, se
 async def test_more_copies_than_there_are_brokers_are_refused_in_the_words_of_the_broker(
     settings: KafkaSettings,
 ) -> None:
-    with pytest.raises(LogUnavailableError, match=r"events: .*replication factor"):
-        await apply(settings, [TopicSpec.of("events", 3, 3)])
+    with pytest.raises(WrongTopicsError, match=r"events: .*replication factor"):
+        await apply(settings, [COMMANDS, TopicSpec.of("events", 3, 3)])
+    assert await check(settings, [COMMANDS]) == ["commands: there is no such topic"]
 
 
 async def test_the_topics_of_the_shop_can_be_made_and_opened(settings: KafkaSettings) -> None:

@@ -7,7 +7,8 @@ future per record, and to give up the partitions of a service that hangs.
 """
 
 from sagakit.adapters.kafka.connection import WrongSettingsError
-from sagakit.adapters.kafka.log import KafkaLog, WrongTopicsError
+from sagakit.adapters.kafka.log import KafkaLog
 from sagakit.adapters.kafka.settings import KafkaSettings
+from sagakit.adapters.kafka.specs import WrongTopicsError
 
 __all__ = ["KafkaLog", "KafkaSettings", "WrongSettingsError", "WrongTopicsError"]

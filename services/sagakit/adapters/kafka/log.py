@@ -17,13 +17,10 @@ from sagakit.adapters.kafka.protocol import TopicSeen, topics_request
 from sagakit.adapters.kafka.publisher import Publisher
 from sagakit.adapters.kafka.reader import Reader
 from sagakit.adapters.kafka.settings import KafkaSettings
+from sagakit.adapters.kafka.specs import WrongTopicsError
 from sagakit.ports import Draft, LogUnavailableError, Membership, Record
 
 REMEDY = "run `sagactl topics apply`"
-
-
-class WrongTopicsError(LogUnavailableError):
-    """Topics are missing, or do not have one common number of partitions. The text names them, and what to run."""
 
 
 @dataclass

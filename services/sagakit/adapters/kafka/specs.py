@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from sagakit.ports import LogUnavailableError
+
 MANAGED = ("cleanup.policy", "retention.ms", "min.insync.replicas", "message.timestamp.type")
 """The settings of a topic that are ours; all others stay as somebody set them."""
 FOREVER_MS = -1
+
+
+class WrongTopicsError(LogUnavailableError):
+    """Topics are not as they have to be, or cannot become so. The text names them, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sagakit.adapters.kafka.connection import REQUEST_SECONDS, Explanation, new_
 from sagakit.adapters.kafka.offsets import END, offsets_at
 from sagakit.adapters.kafka.protocol import Answer, Request
 from sagakit.adapters.kafka.settings import KafkaSettings
-from sagakit.adapters.kafka.specs import MANAGED, Difference, TopicSpec
+from sagakit.adapters.kafka.specs import MANAGED, Difference, TopicSpec, WrongTopicsError
 from sagakit.ports import LogUnavailableError
 
 TOPIC = 2
@@ -60,13 +60,15 @@ async def apply(settings: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str
 
     Raises:
         WrongSettingsError: when the settings cannot be right.
-        LogUnavailableError: when a topic has another number of partitions, or the brokers do not do it.
+        WrongTopicsError: when a topic has another number of partitions, or the brokers will never make one so; then
+            nothing was changed.
+        LogUnavailableError: when the brokers do not do it now.
     """
     async with _brokers(settings) as brokers:
         differences = await _differences(brokers, [*specs])
         hopeless = [difference.sentence for difference in differences if difference.partitions is not None]
         if hopeless:
-            raise LogUnavailableError("; ".join(hopeless))
+            raise WrongTopicsError("; ".join(hopeless))
         await _create(brokers, [difference.spec for difference in differences if difference.missing])
         await _correct(brokers, [difference for difference in differences if not difference.missing])
         return [_done(difference) for difference in differences]
@@ -75,7 +77,8 @@ async def apply(settings: KafkaSettings, specs: Iterable[TopicSpec]) -> list[str
 def _done(difference: Difference) -> str:
     spec = difference.spec
     if difference.missing:
-        return f"{spec.name}: made, with {spec.partitions} partitions and {spec.replication} copies"
+        copies = "1 copy" if spec.replication == 1 else f"{spec.replication} copies"
+        return f"{spec.name}: made, with {spec.partitions} partitions and {copies}"
     return f"{spec.name}: set {', '.join(f'{name}={spec.configs[name]}' for name in difference.configs)}"
 
 
@@ -100,7 +103,7 @@ async def _differences(brokers: Brokers, specs: Sequence[TopicSpec]) -> list[Dif
         if topic.error not in (0, MISSING, FORBIDDEN):
             raise brokers.trouble((spec.name, 0), topic.error)
         if topic.error == FORBIDDEN:
-            raise LogUnavailableError(f"{spec.name}: we may not see it; give our user Describe on it")
+            raise WrongTopicsError(f"{spec.name}: we may not see it; give our user Describe on it")
         if topic.error:
             found.append(Difference(spec, missing=True))
             continue
@@ -132,10 +135,12 @@ async def _create(brokers: Brokers, specs: Sequence[TopicSpec]) -> None:
     if not specs:
         return
     asked = [(brokers.wire(s.name), s.partitions, s.replication, [*NO_PLAN], [*s.configs.items()]) for s in specs]
-    answer = await brokers.send(None, CreateTopicsRequest(asked, round(REQUEST_SECONDS * 1000), validate_only=False))
-    for wire, error, message in answer.topic_errors:
-        if error != EXISTS:
-            _check(brokers.name(wire), error, message)
+    # First as a question about all of them, so that a topic that cannot be made leaves the others unmade.
+    for only_asked in (True, False):
+        request = CreateTopicsRequest(asked, round(REQUEST_SECONDS * 1000), validate_only=only_asked)
+        for wire, error, message in (await brokers.send(None, request)).topic_errors:
+            if error != EXISTS:
+                _check(brokers.name(wire), error, message)
     await _until_led(brokers, specs)
 
 
@@ -181,7 +186,8 @@ def _altered(buffer: BytesIO) -> list[tuple[int, str | None, int, str]]:
 def _check(name: str, error: int, message: str | None) -> None:
     if error:
         known = errors.for_code(error)
-        raise LogUnavailableError(f"{name}: {message or known.description}")
+        kind = LogUnavailableError if known.retriable or known is errors.UnknownError else WrongTopicsError
+        raise kind(f"{name}: {message or known.description}")
 
 
 __all__ = ["TopicSpec", "apply", "check"]
