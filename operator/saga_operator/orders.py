@@ -12,9 +12,11 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from saga_operator.settings import PREFIX
 from sagakit.core.facts import AbortAsked, AbortCode, Phase, StepStatus, Verb
 from sagakit.core.messages import Mode
 from sagakit.core.state import SagaState, StepState
+from sagakit.runtime.http.problems import PROBLEM_TYPE
 
 ACTOR = "operator"
 PAGE = 100
@@ -134,9 +136,19 @@ class _Verb(_Answer, frozen=True, kw_only=True):
 
 
 class _Problem(_Answer, frozen=True, kw_only=True):
+    type: str = ""
     detail: str | None = None
     title: str = ""
     field: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        return self.type.startswith(PROBLEM_TYPE)
+
+    @property
+    def is_a_no(self) -> bool:
+        """True for what the order service says to our request, which always names the field; not of a wrong address."""
+        return self.is_ours and self.field is not None
 
 
 class OrderService:
@@ -168,7 +180,7 @@ class OrderService:
             OrdersUnavailableError: when it is not known whether it is.
         """
         answer = await self._ask("POST", "/orders", {**JSON, "Idempotency-Key": key}, msgspec.json.encode(order))
-        if answer.status_code in (HTTPStatus.OK, HTTPStatus.CREATED):
+        if answer.is_success:
             placed: _Order = _read(answer, _Order)
             return placed.id
         told = _problem(answer)
@@ -180,7 +192,7 @@ class OrderService:
         answer = await self._ask("GET", f"/sagas/{quote(saga_id, safe='')}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if answer.status_code != HTTPStatus.OK:
+        if not answer.is_success:
             raise OrdersUnavailableError(_problem(answer).detail or f"HTTP {answer.status_code}")
         saga = _read(answer, _Saga)
         return Told(_state(saga), saga.as_of)
@@ -192,7 +204,7 @@ class OrderService:
         answer = await self._ask("POST", path, {**JSON, "X-Actor": actor}, body)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if answer.status_code in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        if answer.is_success:
             return Granted(granted=True, sentence=_read(answer, _Verb).sentence)
         told = _problem(answer)
         return Granted(granted=False, sentence=told.detail or told.title)
@@ -206,7 +218,7 @@ class OrderService:
             query |= {"phase": phase.value} if phase else {}
             query |= {"cursor": cursor} if cursor else {}
             answer = await self._ask("GET", f"/sagas?{httpx.QueryParams(query)}")
-            if answer.status_code != HTTPStatus.OK:
+            if not answer.is_success:
                 raise OrdersUnavailableError(_problem(answer).detail or f"HTTP {answer.status_code}")
             page = _read(answer, _Sagas)
             found += page.sagas
@@ -225,9 +237,18 @@ class OrderService:
             undone = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
             said = f"the order service at {self._client.base_url} does not answer: {str(error) or type(error).__name__}"
             raise OrdersUnavailableError(said, undone=undone) from error
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status_code in _LATER:
-            said = f"the order service cannot serve now: {_problem(answer).detail or answer.status_code}"
-            raise OrdersUnavailableError(said, undone=answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+        if answer.is_success:
+            return answer
+        told = _problem(answer)
+        if answer.is_server_error or answer.status_code in _LATER:
+            said = f"the order service cannot serve now: {told.detail or answer.status_code}"
+            # A proxy says 503 also when the service went away in the middle of our request.
+            undone = told.is_ours and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            raise OrdersUnavailableError(said, undone=undone)
+        if not told.is_a_no:
+            # Believed, it would end a saga, or let a resource go that money is owed for.
+            said = f"{method} {answer.url} is answered HTTP {answer.status_code}, and not by an order service"
+            raise OrdersUnavailableError(f"{said}: look at {PREFIX}ORDER_URL, and at what is in between")
         return answer
 
 

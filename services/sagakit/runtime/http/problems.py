@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 PROBLEM_JSON = "application/problem+json"
+PROBLEM_TYPE = "urn:sagaplane:problem:"
 RETRY_AFTER_SECONDS = 1
 DEPTH_MAX = 32
 
@@ -40,7 +41,7 @@ def problem(status: int, kind: str | None = None, **said: Any) -> Problem:  # no
     phrase = HTTPStatus(status).phrase
     word = kind or phrase.lower().replace(" ", "-")
     title = word.replace("-", " ").capitalize()
-    return Problem(type=f"urn:sagaplane:problem:{word}", title=title, status=status, **said)
+    return Problem(type=PROBLEM_TYPE + word, title=title, status=status, **said)
 
 
 def invalid(field: str, rule: str) -> ProblemError:
