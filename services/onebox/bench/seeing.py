@@ -31,6 +31,8 @@ SPANS_SECONDS = 2.0
 IDLE_SECONDS = 5.0
 SCRAPE_SECONDS = 5.0
 """As Prometheus does it in compose; twice while orders are placed."""
+SCRAPES = 40
+"""How many are measured by themselves, with nothing else going on."""
 REQUESTS_PER_SECOND = 10
 BARS = {0.01: 0.03, 1.0: 0.35}
 """The share of sagas that is traced → what that may cost our processes beyond what they use without."""
@@ -51,10 +53,12 @@ class Variant:
 class Used:
     """What was used in one round for each saga, in seconds of CPU; `others` are cores busy with what is not known.
 
-    From the last order on, what our processes use with nothing to do is taken off.
+    From the last order on, what our processes use with nothing to do is taken off. `looking` is what is used by whoever
+    counts and tells, as they measure it themselves; `ours` includes it.
     """
 
     ours: Mapping[str, float]
+    looking: float
     apart: Mapping[str, float]
     spans: Mapping[str, float]
     per_second: float
@@ -107,11 +111,13 @@ class Shop:
         await self.load.until_all_ended()
         await asyncio.sleep(SPANS_SECONDS)
         after, told_after = await self._reading(), await self._spans()
+        looking = await turn(self.box, variant.seeing)
         placing, waiting = placed - began, after.at - before.at - (placed - began)
         ours, apart = _less(after.ours, before.ours), _less(after.apart, before.apart)
         others = after.busy - before.busy - sum(ours.values()) - sum(apart.values())
         return Used(
             ours={name: (seconds - self.idle.get(name, 0) * waiting) / count for name, seconds in ours.items()},
+            looking=looking / count,
             apart={name: seconds / count for name, seconds in apart.items()},
             spans={name: number / count for name, number in _less(told_after, told).items()},
             per_second=count / placing,
@@ -148,6 +154,17 @@ class Shop:
                 scraping.cancel()
                 with suppress(asyncio.CancelledError):
                     await scraping
+
+    async def scraping(self) -> Mapping[str, float]:
+        """Return the seconds of CPU that reading the metrics of all services once costs our processes and others."""
+        before = await self._reading()
+        for _ in range(SCRAPES):
+            for service in self.box.layout.services:
+                await self._metrics(service)
+        after = await self._reading()
+        ours, apart = _less(after.ours, before.ours), _less(after.apart, before.apart)
+        waiting = sum(self.idle.values()) * (after.at - before.at)
+        return {"ours": (sum(ours.values()) - waiting) / SCRAPES} | {n: s / SCRAPES for n, s in apart.items()}
 
     async def _scrape(self) -> None:
         await asyncio.sleep(SCRAPE_SECONDS / 2)
@@ -193,7 +210,10 @@ async def _compared(
             first = number % len(variants)
             rounds.append({variant.name: await shop.use(variant) for variant in (*variants[first:], *variants[:first])})
         loads.append(os.getloadavg()[0])
-    return [*told(variants, rounds), *_circumstances(shop, [its for each in rounds for its in each.values()], loads)]
+        scraped = await shop.scraping() if any(variant.scraped for variant in variants) else None
+    its = [used for each in rounds for used in each.values()]
+    scraping = _scraping(scraped, len(box.layout.services), bench.per_second, its) if scraped else []
+    return [*told(variants, rounds), *scraping, *_circumstances(shop, its, loads)]
 
 
 def told(variants: Sequence[Variant], rounds: Sequence[Mapping[str, Used]]) -> Lines:
@@ -213,7 +233,10 @@ def told(variants: Sequence[Variant], rounds: Sequence[Mapping[str, Used]]) -> L
         if variant.name != first:
             change = Change.of(totals, [each[first].total * 1000 for each in rounds])
             lines += _change(first, change, variant.bar)
+        looking = [used.looking / used.total for used in its]
+        spread = f"{min(looking):.2%} to {max(looking):.2%}"
         lines += [
+            ("  of it for counting and telling, by their own clock", f"{median(looking):.2%} ({spread})", ""),
             *((f"  {name}", f"{seconds * 1000:.3f}", "") for name, seconds in _medians(used.ours for used in its)),
             *((f"  apart: {name}", f"{seconds * 1000:.3f}", "") for name, seconds in _medians(u.apart for u in its)),
             *((f"  {name}", f"{number:.2f} for each saga", "") for name, number in _medians(u.spans for u in its)),
@@ -229,6 +252,17 @@ def _change(first: str, change: Change, bar: float | None) -> Lines:
     return [
         (f"  beside {first}, median of {len(change.rounds)} rounds", f"{change.median:+.1%}, {within}", asked),
         ("  in single rounds", f"{least:+.1%} to {greatest:+.1%}", ""),
+    ]
+
+
+def _scraping(scraped: Mapping[str, float], services: int, per_second: int, its: Sequence[Used]) -> Lines:
+    """Return what reading all metrics costs, measured alone, and which share it has of what the shop uses."""
+    ours = scraped["ours"]
+    share = ours / SCRAPE_SECONDS / (median(used.total for used in its) * per_second)
+    apart = ", ".join(f"{name} {scraped[name] * 1000:.1f}" for name in SERVERS)
+    return [
+        (f"  CPU milliseconds to read the metrics of {services} services", f"{ours * 1000:.1f}; apart: {apart}", ""),
+        (f"  of all our CPU, when that is done every {SCRAPE_SECONDS:g} s", f"{share:.2%}", ""),
     ]
 
 

@@ -8,15 +8,15 @@ import pytest
 from tests.box.ports import free_layout
 from tests.unit.seeing.world import World, world
 
-from onebox.bench.switched import Seeing, Switch, SwitchedBox, turn
+from onebox.bench.switched import Clock, Seeing, Switch, SwitchedBox, turn
 from onebox.exposition import read
 
 SECONDS_MAX = 30.0
 
 
-def switch(its: World, seeing: Seeing, switches: dict[str, Switch]) -> None:
+def switch(its: World, seeing: Seeing, switches: dict[str, Switch], clock: Clock | None = None) -> None:
     for name, service in its.services.items():
-        switches.setdefault(name, Switch(service)).turn(seeing)
+        switches.setdefault(name, Switch(service, clock or Clock())).turn(seeing)
 
 
 def number(text: str, name: str) -> float:
@@ -49,6 +49,18 @@ async def test_a_saga_is_counted_and_traced_when_that_is_turned_on_and_neither_w
     assert await numbers(its) == (3, 3, 3), "all but the second"
 
 
+async def test_who_looks_is_timed_and_who_does_not_costs_nothing() -> None:
+    its, switches, clock, taken = await world(), dict[str, Switch](), Clock(), []
+    for seeing in (Seeing(counted=False), Seeing(), Seeing(traced=1.0)):
+        switch(its, seeing, switches, clock)
+        for _ in range(10):
+            await its.order()
+        await its.run()
+        taken.append(clock.taken())
+    nothing, counted, traced = taken
+    assert nothing == 0 < counted < traced
+
+
 async def test_a_small_share_of_sagas_is_traced() -> None:
     its, switches = await world(), dict[str, Switch]()
     switch(its, Seeing(traced=0.25), switches)
@@ -68,10 +80,11 @@ async def test_a_box_does_what_it_is_told_while_it_runs(tmp_path: Path) -> None:
     layout = free_layout()
     async with SwitchedBox(tmp_path, 1, {}, layout) as box, httpx.AsyncClient(timeout=30) as client:
         for seeing, begun in ((Seeing(counted=False), 0), (Seeing(), 1)):
-            await turn(box, seeing)
+            assert await turn(box, seeing) == 0
             order = {"userId": "ann", "items": [{"productId": "pen", "quantity": 1, "price": 5}]}
             (await client.post(f"{layout.url('order')}/orders", json=order)).raise_for_status()
             await until_all_ended(client, layout.url("order"))
             accept = {"Accept": "application/openmetrics-text"}
             text = (await client.get(f"{layout.url('order')}/metrics", headers=accept)).text
             assert number(text, "saga_started_total") == begun
+        assert await turn(box, Seeing()) > 0
