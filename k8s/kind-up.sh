@@ -25,8 +25,10 @@ install_strimzi() {
         return
     fi
     say "2/6 install Strimzi $strimzi"
-    helm --kube-context "kind-$cluster" upgrade --install strimzi oci://quay.io/strimzi-helm/strimzi-kafka-operator \
-        --version "$strimzi" --namespace strimzi --create-namespace --set watchAnyNamespace=true --wait --timeout 5m >/dev/null
+    local releases=https://github.com/strimzi/strimzi-kafka-operator/releases/download
+    helm --kube-context "kind-$cluster" upgrade --install strimzi \
+        "$releases/$strimzi/strimzi-kafka-operator-helm-3-chart-$strimzi.tgz" \
+        --namespace strimzi --create-namespace --set watchAnyNamespace=true --wait --timeout 5m >/dev/null
 }
 
 build_images() {
