@@ -1,9 +1,11 @@
 # What the scripts beside this one share: which cluster, and how it is spoken to. Read, not run.
+# shellcheck shell=bash
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 cluster="${KIND_CLUSTER:-sagaplane}"
 namespace="${KIND_NAMESPACE:-sagaplane}"
+# shellcheck disable=SC2034 # for whoever reads this
 release=sagaplane
 marker=made-by-kind-up
 

@@ -1,9 +1,10 @@
+#!/bin/sh
 # A role and a database for each service; each may enter its own database only. May run as often as one likes.
 set -eu
 
 until pg_isready --quiet; do sleep 1; done
 for service in $SERVICES; do
-    eval "password=\$password_$service"
+    password=$(printenv "password_$service")
     psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set service="$service" --set password="$password" <<'SQL'
 SELECT format('CREATE ROLE %I LOGIN', :'service') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'service') \gexec
 ALTER ROLE :"service" PASSWORD :'password';

@@ -1,3 +1,4 @@
+#!/bin/sh
 # The tables of each service, by its own role. May run as often as one likes: it adds what is missing, and takes nothing away.
 set -eu
 

@@ -79,11 +79,11 @@ labels:
 {{- end -}}
 {{- end -}}
 
-{{/* What holds data stays when the release goes, if that is asked for. */}}
+{{/* What holds data stays when the release goes, if that is asked for: this is the end of its metadata. */}}
 {{- define "sagaplane.kept" -}}
-{{- if .Values.keepData -}}
-annotations:
-  helm.sh/resource-policy: keep
+{{- if .Values.keepData }}
+  annotations:
+    helm.sh/resource-policy: keep
 {{- end -}}
 {{- end -}}
 

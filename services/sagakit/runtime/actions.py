@@ -100,7 +100,6 @@ class OutsideAction(Generic[C]):
     settle: Callable[[Transaction, Sequence[Ask[C]], Sequence[Reply]], Awaitable[Sequence[Reply]]]
 
 
-Action = LocalAction[C] | OutsideAction[C]
 AnyAction = LocalAction[Any] | OutsideAction[Any]
 Barred = Callable[[str, str, AbortCode], msgspec.Struct]
 """(saga id, step, code) → the failure event of a step that will not act any more."""
