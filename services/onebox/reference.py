@@ -57,7 +57,8 @@ def _rows(does: Callable[..., Any]) -> Iterator[str]:
             # typer keeps the first of the names given in `Annotated` as the default.
             names += [str(word) for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
         names = names or [f"--{name.replace('_', '-')}"]
-        yield f"| `{'`, `'.join(names)}` | {info.help}{_one_of(kind)}{_default(parameter.default)} |"
+        shown = "`, `".join(names).replace("|", r"\|")  # else the cell would end there
+        yield f"| `{shown}` | {info.help}{_one_of(kind)}{_default(parameter.default)} |"
 
 
 def _parts(hint: Any) -> tuple[Any, OptionInfo | ArgumentInfo]:  # noqa: ANN401 - a type expression
