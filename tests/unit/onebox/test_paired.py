@@ -12,8 +12,8 @@ from onebox.bench.switched import Seeing
 CALM = (0.010, 0.012, 0.011, 0.013, 0.009, 0.012, 0.010, 0.011, 0.014)
 
 
-def used(seconds: float) -> Used:
-    return Used({"order": seconds / 2, "payment": seconds / 2}, {"postgres": 0.0004}, {}, 500, 0.1)
+def used(seconds: float, looking: float = 0.0) -> Used:
+    return Used({"order": seconds / 2, "payment": seconds / 2}, looking, {"postgres": 0.0004}, {}, 500, 0.1)
 
 
 def test_what_a_slow_minute_costs_both_is_no_difference() -> None:
@@ -57,7 +57,7 @@ def test_a_bar_is_reached_or_missed_only_when_the_spread_tells_so(
 def test_each_variant_is_told_beside_the_first_with_servers_apart() -> None:
     variants = [Variant("none traced", Seeing()), Variant("100 % traced", Seeing(traced=1.0), 0.35)]
     slow = (1.0, 1.3, 0.9, 1.7, 1.0, 1.1)
-    rounds = [{"none traced": used(0.001 * its), "100 % traced": used(0.0012 * its)} for its in slow]
+    rounds = [{"none traced": used(0.001 * its), "100 % traced": used(0.0012 * its, 0.0003)} for its in slow]
     lines = told(variants, rounds)
     assert lines[0] == (
         "CPU seconds of our processes for 1,000 sagas, none traced",
@@ -70,3 +70,5 @@ def test_each_variant_is_told_beside_the_first_with_servers_apart() -> None:
         "at most +35%: reached",
     ) in lines
     assert lines.count(("  apart: postgres", "0.400", "")) == 2
+    clocked = [line for line in lines if line[0].endswith("by their own clock")]
+    assert [line[1] for line in clocked] == ["0.00% (0.00% to 0.00%)", "23.86% (14.71% to 27.78%)"]
