@@ -92,6 +92,7 @@ class Box:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(SERVERS)}
         environment = {**inherited, **self.layout.environment(), **self.environment}
         environment["SAGAPLANE_DATA_DIR"] = str(self.data_dir)
+        environment.setdefault("SQLITE_TMPDIR", str(self.data_dir))  # /tmp may be memory, or small
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", self.program, *services),
             stdin=asyncio.subprocess.PIPE,

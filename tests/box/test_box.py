@@ -118,6 +118,16 @@ async def test_a_box_whose_ports_are_taken_says_so_and_ends(tmp_path: Path, capf
     assert "Traceback" not in said
 
 
+async def test_what_sqlite_writes_for_a_moment_lies_beside_the_data(tmp_path: Path) -> None:
+    async with running(tmp_path, free_layout(), processes=1) as (box, _):
+        told = environment_of(box.children[0].pid)
+    assert f"SQLITE_TMPDIR={tmp_path}" in told
+
+
+def environment_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
 @pytest.mark.parametrize("processes", range(1, len(SERVICES) + 1))
 def test_a_box_without_the_analytics_has_every_other_service_once(processes: int) -> None:
     spread = Layout(without=frozenset({"analytics"})).spread(processes)

@@ -38,6 +38,7 @@ class DatabaseFile:
     def open_writer(self, *, patient: bool = True) -> sqlite3.Connection:
         """Return a connection that writes, in WAL mode; a patient one waits for a lock that another process holds."""
         connection = self._open(self.busy_seconds if patient else 0.0)
+        connection.execute("PRAGMA temp_store=FILE")  # old pages for savepoints: in memory they are megabytes a work
         mode = _write_ahead(connection, self.busy_seconds)
         if mode != "wal":
             connection.close()
@@ -51,6 +52,7 @@ class DatabaseFile:
         """Return a connection that only reads; the file must exist and be in WAL mode already."""
         connection = self._open(self.busy_seconds)
         connection.execute(f"PRAGMA cache_size=-{READER_CACHE_KIBIBYTES}")
+        connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA query_only=ON")
         return connection
 
@@ -67,7 +69,6 @@ class DatabaseFile:
             timeout=busy_seconds,
         )
         connection.execute(f"PRAGMA cache_size=-{self.cache_kibibytes}")
-        connection.execute("PRAGMA temp_store=MEMORY")
         return connection
 
 
