@@ -104,10 +104,10 @@ def history(books: Books) -> Iterator[str]:
 def one_meaning(books: Books) -> Iterator[str]:
     """What is said under one id is the same to the letter, however often it is said."""
     first: dict[str, Record] = {}
-    for record in books.records():
+    for record in dict.fromkeys(books.records()):
         if record.key in books.sagas:
             known = first.setdefault(headers_of(record)["ce_id"], record)
-            if (known.topic, known.headers, known.value) != (record.topic, record.headers, record.value):
+            if known != record:
                 yield f"{books.names[record.key]}: said differently under one id: {known} and {record}"
 
 

@@ -30,6 +30,10 @@ class Partition:
         return self.first + len(self.records)
 
 
+NOTHING = Partition()
+"""What a place holds that nothing was published to: only read, never kept."""
+
+
 @dataclass(slots=True)
 class MemoryLogState:
     """What a disk would hold: hand it to a new `MemoryLog`, and that one is the old one after a crash."""
@@ -84,7 +88,7 @@ class MemoryLog:
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         self._check_open()
         places = ((topic, number) for topic in topics for number in range(self.partitions))
-        return {place: self.state.places.get(place, Partition()).end for place in places}
+        return {place: self.state.places.get(place, NOTHING).end for place in places}
 
     async def identities(self, topics: Iterable[str]) -> dict[str, str]:
         del topics
@@ -119,12 +123,13 @@ class MemoryLog:
 
     def _ahead(self, place: Place, offset: int) -> Partition | None:
         """Return the partition when it holds records from this offset on."""
-        kept = self.state.places.get(place, Partition())
-        if not kept.first <= offset <= kept.end:
+        kept = self.state.places.get(place, NOTHING)
+        end = kept.end
+        if not kept.first <= offset <= end:
             raise OffsetOutOfRangeError(
-                f"{place[0]}-{place[1]}: offset {offset} is not in the log, which holds {kept.first} to {kept.end}"
+                f"{place[0]}-{place[1]}: offset {offset} is not in the log, which holds {kept.first} to {end}"
             )
-        return kept if offset < kept.end else None
+        return kept if offset < end else None
 
     def _check_open(self) -> None:
         if self._closed:

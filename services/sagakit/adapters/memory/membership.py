@@ -20,12 +20,13 @@ class Group:
     def settle(self, member: str, now: datetime, lease: timedelta) -> frozenset[int]:
         """Renew the lease, bury the dead, give up what is not the member's any more, take what is and is free."""
         self.leases[member] = now + lease
-        self.leases = {name: until for name, until in self.leases.items() if until > now}
+        if min(self.leases.values()) <= now:
+            self.leases = {name: until for name, until in self.leases.items() if until > now}
         share = range_share(sorted(self.leases), member, self.partitions)
         self.holders = {
             number: holder
             for number, holder in self.holders.items()
-            if holder in self.leases and (holder != member or number in share)
+            if (number in share if holder == member else holder in self.leases)
         }
         for number in share:
             self.holders.setdefault(number, member)
