@@ -36,7 +36,7 @@ TABLES: Mapping[str, Sequence[Table[Any]]] = {
     "shipping": shipping.TABLES,
     "notification": notification.TABLES,
 }
-FILES_IDLE_SECONDS = 0.002
+FILES_IDLE_SECONDS = 0.006
 SERVERS_IDLE_SECONDS = 0.02
 """How long a loop rests that had nothing to do: an answer from a server takes longer than one from a file."""
 

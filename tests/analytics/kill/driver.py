@@ -29,7 +29,7 @@ from sagakit.runtime.consumer import Consumer
 from sagakit.runtime.failpoints import ARMED, arm_from_environment
 from shop_contracts.catalogue import SHOP
 
-BATCH_RECORDS_MAX = 4000
+BATCH_RECORDS_MAX = 2000
 LEASE_SECONDS = 0.5
 BUSY_SECONDS = 0.3
 STOP_VARIABLE = "STOP_AT"
