@@ -13,7 +13,7 @@ SUFFIXES = ("_bucket", "_count", "_sum")
 
 def known() -> Mapping[str, Named]:
     """Return every metric of the platform, by its name."""
-    told: Iterable[Named] = (*catalogue.CATALOGUE, *payment.CATALOGUE, *analytics.CATALOGUE)
+    told: Iterable[Named] = (*catalogue.CATALOGUE, *catalogue.PROCESS, *payment.CATALOGUE, *analytics.CATALOGUE)
     return {its.name: its for its in told}
 
 

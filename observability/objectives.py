@@ -23,7 +23,7 @@ class Objective:
         return f"{self.record}{window}"
 
 
-IN_TIME = Objective("definition:saga_not_in_time:ratio_rate", 0.995)
+IN_TIME = Objective("namespace_definition:saga_not_in_time:ratio_rate", 0.995)
 """Sagas that end completed or compensated, within their deadline and without a person."""
-QUICK = Objective("definition:saga_not_quick:ratio_rate", 0.99)
+QUICK = Objective("namespace_definition:saga_not_quick:ratio_rate", 0.99)
 """Completed sagas that took no longer than `COMPLETED_SECONDS`."""

@@ -60,7 +60,7 @@ class Variable:
 
 
 NAMESPACE = Variable(
-    "namespace", "Namespace", "Where the shop runs; outside Kubernetes there is none.", "sagaplane_build_info"
+    "namespace", "Namespace", "Where the shop runs; outside Kubernetes there is none.", "saga_build_info"
 )
 DEFINITION = Variable("definition", "Definition", "Which definition of a saga, with its version.", "saga_started_total")
 
@@ -73,8 +73,8 @@ def drawn(page: Page) -> Dashboard:
         build.DashboardLink("Sagaplane").type(DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(as_dropdown=True)
     )
     made = made.with_variable(
-        build.DatasourceVariable("metrics")
-        .label("Prometheus")
+        build.DatasourceVariable("datasource")
+        .label("Data source")
         .description("Which Prometheus is asked.")
         .type("prometheus")
     )

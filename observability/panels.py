@@ -29,7 +29,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-SOURCE = DataSourceRef("prometheus", "${metrics}")
+SOURCE = DataSourceRef("prometheus", "${datasource}")
 """The data source is a variable, so that the page fits whatever it is called."""
 FULL, THIRD, HALF, QUARTER, SIXTH = 24, 8, 12, 6, 4
 LOWEST = -1e12

@@ -105,6 +105,20 @@ PAGE = Page(
                     Query(rate("kind", "saga_analytics_odd_events_total"), "{{kind}}"),
                 ),
                 lines(
+                    "Results",
+                    "Orders per second of which nothing is missing any more, and those of high value that were said.",
+                    "ops",
+                    Query(rate("result", "saga_analytics_results_total"), "{{result}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "State",
+                    "Orders that the views hold a row of.",
+                    "short",
+                    Query(f"max({of('saga_analytics_state_rows')})", "orders"),
+                    width=HALF,
+                ),
+                lines(
                     "Taken in",
                     "Events per second that the views took in, by topic.",
                     "ops",

@@ -1,10 +1,11 @@
 """Messages: how they flow, what waits, what nobody could handle, and whether the loops that carry them do well."""
 
-from observability.names import grown, most, of, rate
+from observability.names import grown, most, of, quantile, rate
 from observability.pages import NAMESPACE, Page, Row
-from observability.panels import FULL, HALF, QUARTER, Limits, Query, lines, number, rows, states
+from observability.panels import FULL, HALF, QUARTER, Limits, Query, heat, lines, number, rows, states
 
 FAILED, NO_PROBE = 'status=~"5.."', 'route!="/readyz"'
+GROUP, FAILED_BATCH = "messaging_consumer_group_name", 'error_type!=""'
 
 PAGE = Page(
     name="messaging",
@@ -92,6 +93,18 @@ PAGE = Page(
                     Query(rate("loop", "saga_messages_consumed_total"), "{{loop}}"),
                 ),
                 lines(
+                    "Published by topic",
+                    "Messages published per second, by topic.",
+                    "ops",
+                    Query(rate("topic", "saga_messages_sent_total"), "{{topic}}"),
+                ),
+                lines(
+                    "Handled by topic",
+                    "Messages handled per second, by topic: each consumer that listens counts its own.",
+                    "ops",
+                    Query(rate("topic", "saga_messages_consumed_total"), "{{topic}}"),
+                ),
+                lines(
                     "Read",
                     "Records taken from the log per second; some are nothing to whoever reads them.",
                     "ops",
@@ -116,6 +129,45 @@ PAGE = Page(
                     "Batches per second that were dropped, because another instance had their partitions.",
                     "ops",
                     Query(rate("loop", "saga_fenced_total"), "{{loop}}"),
+                ),
+            ),
+        ),
+        Row(
+            "How long it takes",
+            (
+                heat(
+                    "Batches handled",
+                    "From when a batch was read to when what it led to was durable.",
+                    "s",
+                    Query(rate("le", "messaging_process_duration_seconds_bucket"), "{{le}}"),
+                ),
+                lines(
+                    "Handling p99",
+                    "What 99 of 100 batches did not exceed, by consumer group: reading, deciding, and one transaction.",
+                    "s",
+                    Query(quantile(0.99, GROUP, "messaging_process_duration_seconds"), f"{{{{{GROUP}}}}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "Publishing p99",
+                    "What 99 of 100 batches of the outbox did not exceed until the log had them, by service.",
+                    "s",
+                    Query(quantile(0.99, "job", "messaging_client_operation_duration_seconds"), "{{job}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "Batches that failed",
+                    "Batches per second that were not handled or not published, by the kind of error. They come again.",
+                    "ops",
+                    Query(
+                        rate("error_type", "messaging_process_duration_seconds_count", FAILED_BATCH),
+                        "handling: {{error_type}}",
+                    ),
+                    Query(
+                        rate("error_type", "messaging_client_operation_duration_seconds_count", FAILED_BATCH),
+                        "publishing: {{error_type}}",
+                    ),
+                    width=HALF,
                 ),
             ),
         ),
@@ -154,6 +206,13 @@ PAGE = Page(
                     "s",
                     Query(most("loop", "saga_event_lag_seconds"), "{{loop}}"),
                     width=HALF,
+                    limits=Limits(warns=5, alarms=30),
+                ),
+                lines(
+                    "Lag by topic",
+                    "How long the oldest record of the last batch had waited in the log, by topic.",
+                    "s",
+                    Query(most("topic", "saga_event_lag_seconds"), "{{topic}}"),
                     limits=Limits(warns=5, alarms=30),
                 ),
             ),

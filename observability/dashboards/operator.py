@@ -5,6 +5,7 @@ from observability.pages import NAMESPACE, Page, Row
 from observability.panels import HALF, QUARTER, Limits, Query, heat, lines, number, states
 
 BUGS = 'result="bugs"'
+RESTARTS = of("saga_operator_watch_restarts_total")
 
 PAGE = Page(
     name="operator",
@@ -19,7 +20,7 @@ PAGE = Page(
                     "Leaders",
                     "Operators that lead: exactly one should. See docs/runbooks/operator-without-leader.md.",
                     "short",
-                    Query(f"sum({of('saga_operator_leader')})"),
+                    Query(f"sum({of('saga_operator_is_leader')})"),
                     width=QUARTER,
                     limits=Limits(warns=2, alarms=1, low=True),
                 ),
@@ -27,14 +28,14 @@ PAGE = Page(
                     "Operators",
                     "Operators that are scraped.",
                     "short",
-                    Query(f"count({of('saga_operator_leader')})"),
+                    Query(f"count({of('saga_operator_is_leader')})"),
                     width=QUARTER,
                 ),
                 number(
                     "Malformed",
                     "OrderSagas that mean nothing: their condition Validated says why.",
                     "short",
-                    Query(f"max({of('saga_operator_malformed')})"),
+                    Query(f"max({of('saga_operator_invalid_resources')})"),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),
@@ -50,7 +51,7 @@ PAGE = Page(
                     "Who leads",
                     "Which operator led when: a hand-over takes as long as the lease.",
                     "none",
-                    Query(f"max by (instance) ({of('saga_operator_leader')}) == 1", "{{instance}}"),
+                    Query(f"max by (instance) ({of('saga_operator_is_leader')}) == 1", "{{instance}}"),
                 ),
             ),
         ),
@@ -120,6 +121,24 @@ PAGE = Page(
                     "What the API server did not do, per second, and why.",
                     "reqps",
                     Query(rate("why", "saga_operator_api_failures_total"), "{{why}}"),
+                ),
+                lines(
+                    "Requests",
+                    "Requests to the API server per second, of the lease and of the watches too, by verb and answer.",
+                    "reqps",
+                    Query(rate("verb, code", "saga_operator_k8s_requests_total"), "{{verb}} {{code}}"),
+                ),
+                lines(
+                    "Request p99",
+                    "What 99 of 100 requests to the API server did not exceed, by verb. Watches are not timed.",
+                    "s",
+                    Query(quantile(0.99, "verb", "saga_operator_k8s_request_duration_seconds"), "{{verb}}"),
+                ),
+                lines(
+                    "Watches begun again",
+                    "Watches that were asked for again in ten minutes: each is once, for it ends by itself after that.",
+                    "short",
+                    Query(f"sum by (instance) (increase({RESTARTS}[10m]))", "{{instance}}"),
                 ),
                 lines(
                     "Looked at",

@@ -185,7 +185,7 @@ PAGE = Page(
                     "Services",
                     "Programs of the platform that are scraped.",
                     "short",
-                    Query(f"count(count by (namespace, service) ({of('sagaplane_build_info')}))"),
+                    Query(f"count(count by (namespace, service) ({of('saga_build_info')}))"),
                 ),
                 lines(
                     "Active by phase",
@@ -247,7 +247,7 @@ PAGE = Page(
                     "Versions",
                     "What runs, and since which version.",
                     "short",
-                    Query(f"count by (namespace, service, version) ({of('sagaplane_build_info')})"),
+                    Query(f"count by (namespace, service, version) ({of('saga_build_info')})"),
                     width=HALF,
                 ),
                 lines(

@@ -6,7 +6,7 @@ from observability.panels import HALF, Limits, Query, heat, lines, number
 
 OUTCOMES = rate("step, outcome", "saga_step_duration_seconds_count")
 REFUSED, PUNCTUAL = 'outcome="refused"', 'le="2.0"'
-EXHAUSTED, SUCCEEDED = 'result="exhausted"', 'result="succeeded"'
+SUCCEEDED, DOUBTFUL = 'result="succeeded"', 'result="unknown"'
 TAKEN_BACK = grown("result", "saga_compensations_total")
 
 PAGE = Page(
@@ -67,9 +67,15 @@ PAGE = Page(
                 ),
                 lines(
                     "Tried again",
-                    "Outside calls of which no outcome is known, so that they are tried again, per second.",
+                    "Attempts of which no outcome is known, so that they are tried again, per second.",
                     "ops",
-                    Query(rate("command", "saga_step_retries_total"), "{{command}}"),
+                    Query(rate("command", "saga_step_attempts_total", DOUBTFUL), "{{command}}"),
+                ),
+                lines(
+                    "Attempts",
+                    "Attempts at steps and at their compensations per second, by how they ended.",
+                    "ops",
+                    Query(rate("step, result", "saga_step_attempts_total"), "{{step}} {{result}}"),
                 ),
                 lines(
                     "Stuck steps",
@@ -93,7 +99,7 @@ PAGE = Page(
                     "Exhausted",
                     "Compensations whose attempts were used up: see docs/runbooks/compensation-exhausted.md.",
                     "short",
-                    Query(f"sum({grown('result', 'saga_compensations_total', EXHAUSTED)})"),
+                    Query(f"sum({grown('step', 'saga_compensation_exhausted_total')})"),
                     limits=Limits(alarms=0.5),
                 ),
                 number(

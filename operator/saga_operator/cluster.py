@@ -20,6 +20,7 @@ from kubernetes.aio.client.models.v1_delete_options import V1DeleteOptions
 from kubernetes.aio.client.models.v1_preconditions import V1Preconditions
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
+from saga_operator.api_requests import ApiRequests
 from saga_operator.pace import Pace
 from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, VERSION
 
@@ -54,8 +55,12 @@ class RefusedError(ClusterError):
 class Cluster:
     """The API server of one cluster."""
 
-    def __init__(self, client: ApiClient, pace: Pace, request_seconds: float) -> None:
-        """Speak through `client`, write at `pace`, and wait no longer than that for an answer."""
+    def __init__(self, client: ApiClient, pace: Pace, request_seconds: float, requests: ApiRequests) -> None:
+        """Speak through `client`, write at `pace`, and wait no longer than that for an answer.
+
+        In `requests` those of `client` are counted, and of whoever else speaks to this API server.
+        """
+        self.requests = requests
         self.writes: Counter[tuple[str, str]] = Counter()
         # From zero on, so that whoever looks for a change sees the first.
         self.failures: Counter[str] = Counter({kind.__name__: 0 for kind in ClusterError.__subclasses__()})
@@ -71,7 +76,8 @@ class Cluster:
         Raises:
             UnavailableError: when there is neither.
         """
-        configuration = Configuration()
+        requests = ApiRequests()
+        configuration = Configuration(trace_configs=[requests.tracing()])
         inside = IN_CLUSTER in os.environ
         try:
             if inside:
@@ -80,7 +86,7 @@ class Cluster:
                 await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise UnavailableError(f"no cluster: neither in one nor a kubeconfig that works ({error})") from error
-        return cls(ApiClient(configuration), pace, request_seconds)
+        return cls(ApiClient(configuration), pace, request_seconds, requests)
 
     @property
     def waiting(self) -> int:

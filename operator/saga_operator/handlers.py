@@ -5,15 +5,20 @@ finalizer, no annotation, no Event is its own.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import aiohttp
 import kopf
+from kopf._cogs.structs.references import Insights
 from typing_extensions import override
 
+from saga_operator.api_requests import ApiRequests
 from saga_operator.definitions import DefinitionKeeper
 from saga_operator.engine import Engine
 from saga_operator.resources import GROUP, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL, VERSION
@@ -22,6 +27,17 @@ GONE = "DELETED"
 ASKING = ("fetching", "scanning", "watching")
 PATIENCE = (0.5, 1.0, 2.0, 4.0, *[8.0] * 36)
 """How long is waited before each further try, in seconds: five minutes for an API server to come back."""
+
+AGAIN_SECONDS = 5.0
+"""How long is waited after kopf gave up."""
+CANCEL_SECONDS, CANCELS_MAX = 0.2, 25
+"""Five seconds for kopf to end."""
+
+log_lines = logging.getLogger(__name__)
+
+
+class NotServedError(Exception):
+    """The API server does not know a resource that is to be watched. Apply its CRD; it is looked for again."""
 
 
 class _Tries(logging.Filter):
@@ -37,21 +53,39 @@ class _Tries(logging.Filter):
 def tame_log_lines() -> None:
     """Let kopf tell what somebody may have to look into, and no more."""
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it has no signals, as it should be
+    # It has no signals, as it should be; and how it fails is told by `keep_watching`.
+    for name in ("running", "orchestration", "observation"):
+        logging.getLogger(f"kopf._core.reactor.{name}").setLevel(logging.CRITICAL)
     for name in ASKING:
         logging.getLogger(f"kopf._cogs.clients.{name}").addFilter(_Tries())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Session(kopf.AiohttpSession):
+    """A session of our own making. Two that log in alike are equal: kopf does not try again what was refused."""
+
+    aiohttp_session: aiohttp.ClientSession = field(compare=False)
+    login: kopf.ConnectionInfo
+
+
 def registry(
-    on_ordersaga: Callable[[kopf.RawEvent], None], on_definition: Callable[[kopf.RawEvent], None]
+    on_ordersaga: Callable[[kopf.RawEvent], None],
+    on_definition: Callable[[kopf.RawEvent], None],
+    tracing: aiohttp.TraceConfig,
+    sessions: list[aiohttp.ClientSession],
 ) -> kopf.OperatorRegistry:
-    """Return the handlers that pass on what the API server shows."""
+    """Return the handlers that pass on what the API server shows; what it is asked is traced, over these `sessions`."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - whatever kopf gives
+    async def login(**kwargs: Any) -> Session | None:  # noqa: ANN401 - whatever kopf gives
         # Not through the client library, whose ways to log in change with its versions (kopf 1278, 1308).
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        its = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        if its is None:
+            return None
+        session = _session(its, tracing)
+        sessions.append(session.aiohttp_session)
+        return session
 
     @kopf.on.event(GROUP, VERSION, ORDER_SAGA_PLURAL, registry=handlers)
     async def ordersaga(event: kopf.RawEvent, **_: object) -> None:
@@ -62,6 +96,24 @@ def registry(
         on_definition(event)
 
     return handlers
+
+
+def _session(login: kopf.ConnectionInfo, tracing: aiohttp.TraceConfig) -> Session:
+    """Return what kopf would make of a login, traced."""
+    return Session(
+        server=login.server,
+        priority=login.priority,
+        default_namespace=login.default_namespace,
+        expiration=login.expiration,
+        login=login,
+        aiohttp_session=aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=login.as_ssl_context()),
+            headers=login.as_http_headers(),
+            proxy=login.proxy_url,
+            trust_env=login.trust_env,
+            trace_configs=[tracing],
+        ),
+    )
 
 
 def settings() -> kopf.OperatorSettings:
@@ -94,28 +146,130 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def watch(
-    engine: Engine, keeper: DefinitionKeeper, namespaces: Collection[str], ready: threading.Event, stop: threading.Event
+async def keep_watching(
+    engine: Engine,
+    keeper: DefinitionKeeper,
+    requests: ApiRequests,
+    namespaces: Collection[str],
+    ready: threading.Event,
+    stop: asyncio.Event,
 ) -> None:
-    """Watch until `stop` is set; `ready` is set when the watches have begun.
+    """Watch until `stop` is set, and anew whenever kopf gives up: `ready` is set while the watches go on.
 
-    kopf runs in a thread with a loop of its own: it takes the signals of the main thread for itself, and when it ends
-    it cancels every task of its loop that is younger than it, whosever that is.
+    kopf gives up for good where a resource is not served any more, or may not be read for longer than its `PATIENCE`.
+    """
+    while not stop.is_set():
+        try:
+            await watch(engine, keeper, requests, namespaces, ready, stop)
+        except Exception as error:  # noqa: BLE001 - an outermost loop: whoever is blind must not stay so
+            log_lines.warning("the API server is not watched, and is again in %g s: %s", AGAIN_SECONDS, error)
+        ready.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
+
+
+async def watch(
+    engine: Engine,
+    keeper: DefinitionKeeper,
+    requests: ApiRequests,
+    namespaces: Collection[str],
+    ready: threading.Event,
+    stop: asyncio.Event,
+) -> None:
+    """Watch until `stop` is set, counting `requests`; `ready` is set when the watches begin.
+
+    kopf runs in a thread with a loop of its own: it takes the signals of the main thread for itself, and leaves tasks
+    behind when it fails.
+
+    Raises:
+        Exception: whatever made kopf give up.
     """
     loop = asyncio.get_running_loop()
 
-    def told(take: Callable[..., None], event: kopf.RawEvent) -> None:
+    def here(act: Callable[[], None]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(partial(take, event["object"], gone=event["type"] == GONE))
+            loop.call_soon_threadsafe(act)
 
-    handlers = registry(partial(told, engine.seen), partial(told, keeper.seen))
-    await asyncio.to_thread(
-        kopf.run,
-        registry=handlers,
-        settings=settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=tuple(namespaces),
-        ready_flag=ready,
-        stop_flag=stop,
-    )
+    def told(take: Callable[..., None], event: kopf.RawEvent) -> None:
+        here(partial(take, event["object"], gone=event["type"] == GONE))
+
+    sessions: list[aiohttp.ClientSession] = []
+    handlers = registry(partial(told, engine.seen), partial(told, keeper.seen), requests.tracing(here), sessions)
+    kopfs = _Kopf(handlers, tuple(namespaces), sessions, ready)
+    running = asyncio.create_task(asyncio.to_thread(asyncio.run, kopfs.run()))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not running.done():
+            kopfs.end()
+    await running
+
+
+class _Kopf:
+    """One run of kopf, in a loop of its own. Where a watch fails, kopf itself would wait for the others for ever."""
+
+    def __init__(
+        self,
+        handlers: kopf.OperatorRegistry,
+        namespaces: tuple[str, ...],
+        sessions: list[aiohttp.ClientSession],
+        ready: threading.Event,
+    ) -> None:
+        self._handlers, self._namespaces, self._sessions, self._ready = handlers, namespaces, sessions, ready
+        self._stop = asyncio.Event()
+        self._begun = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun.set()
+        insights = Insights()
+        tasks = await kopf.spawn_tasks(
+            registry=self._handlers,
+            settings=settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            insights=insights,
+            stop_flag=self._stop,
+        )
+        looking = asyncio.create_task(self._look(insights))
+        try:
+            done, _ = await asyncio.wait([*tasks, looking], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._stop.set()
+            await _end_all()
+            for session in self._sessions:
+                await session.close()
+
+    def end(self) -> None:
+        """Stop it, from another thread."""
+        self._begun.wait()
+        assert self._loop is not None, "it has begun"
+        with contextlib.suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _look(self, insights: Insights) -> None:
+        """Fail where kopf found no resource to watch, for it looks only once; else wait for the end."""
+        await insights.ready_resources.wait()
+        found = {resource.plural for resource in insights.watched_resources}
+        missing = [plural for plural in (ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL) if plural not in found]
+        if missing:
+            raise NotServedError(f"the API server does not serve {' and '.join(missing)}: is the CRD there?")
+        self._ready.set()
+        await self._stop.wait()
+
+
+async def _end_all() -> None:
+    """Cancel every other task of this loop until none is left: some of kopf's bear the first time."""
+    for _ in range(CANCELS_MAX):
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if not others:
+            return
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=CANCEL_SECONDS)

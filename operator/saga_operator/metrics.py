@@ -14,6 +14,7 @@ from sagakit.runtime.catalogue import (
     BUILD_INFO,
     EVENTS_LOST,
     HEARD,
+    K8S_REQUESTS,
     LATENESS,
     LEADS,
     LONGEST_RUNNING,
@@ -23,6 +24,7 @@ from sagakit.runtime.catalogue import (
     RECONCILES,
     RESOURCES,
     STATUSES_REFUSED,
+    WATCH_RESTARTS,
 )
 from sagakit.runtime.metrics import Sample, exported
 from sagakit.runtime.observation import program_version
@@ -44,6 +46,10 @@ def samples(engine: Engine, leadership: Leadership, follower: Follower, material
     yield from engine.durations.samples()
     yield from engine.waits.samples()
     cluster = engine.acts.cluster
+    for labels, number in cluster.requests.counts.items():
+        yield K8S_REQUESTS, labels, number
+    yield from cluster.requests.durations.samples()
+    yield WATCH_RESTARTS, (), cluster.requests.watch_restarts
     for (verb, what), number in cluster.writes.items():
         yield API_WRITES, (verb, what), number
     for why, number in cluster.failures.items():

@@ -13,7 +13,7 @@ from saga_operator.cluster import Cluster
 from saga_operator.definitions import AGAIN_SECONDS, DefinitionKeeper
 from saga_operator.engine import Engine
 from saga_operator.following import Follower
-from saga_operator.handlers import watch
+from saga_operator.handlers import keep_watching
 from saga_operator.lease import Leadership
 from saga_operator.materializing import Materializer
 from saga_operator.metrics import samples
@@ -54,7 +54,7 @@ class Operator:
     runner: Runner = field(default_factory=Runner)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: threading.Event = field(default_factory=threading.Event)
-    _unwatch: threading.Event = field(default_factory=threading.Event)
+    _unwatch: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def over(
@@ -109,7 +109,7 @@ class Operator:
         """Return why the operator cannot do its work, one sentence each."""
         told = list(self.runner.troubles)
         if not self._watching.is_set():
-            told.append("the API server is not watched yet")
+            told.append("the API server is not watched")
         if not self.definitions.ready:
             told.append("the definitions are not read yet")
         return [*told, *(["is stopping"] if self.stop.is_set() else [])]
@@ -145,9 +145,9 @@ class Operator:
         self.runner.start()
 
     async def _run_until_stopped(self) -> None:
-        watched = self.settings.watched
+        watched, requests = self.settings.watched, self.engine.acts.cluster.requests
         watching = asyncio.create_task(
-            watch(self.engine, self.keeper, watched, self._watching, self._unwatch), name="the watch"
+            keep_watching(self.engine, self.keeper, requests, watched, self._watching, self._unwatch), name="the watch"
         )
         working = asyncio.create_task(self.engine.run(self.settings.workers), name="the engine")
         electing = asyncio.create_task(self.leadership.run(self.stop), name="the election")

@@ -104,6 +104,9 @@ class Desk:
         self._thresholds = thresholds
         self._profiles = profiles
         self._changed: set[str] = set()
+        self.said = 0
+        """How many orders of high value were said, and that is durable."""
+        self._new = 0
 
     def wants(self, message_type: str) -> bool:
         """Tell whether it is an order or a profile."""
@@ -126,9 +129,11 @@ class Desk:
         await transaction.send(
             draft(ANALYTICS_TOPIC, self._detected(cause, row, known.get(row.user_id), now)) for cause, row in new
         )
+        self._new = len(new)
 
     def committed(self) -> None:
-        """Let everybody see the new profiles."""
+        """Let everybody see the new profiles, and count what was said."""
+        self.said += self._new
         self._forget()
 
     def failed(self) -> None:
@@ -137,7 +142,7 @@ class Desk:
 
     def _forget(self) -> None:
         self._profiles.changed(self._changed)
-        self._changed = set()
+        self._changed, self._new = set(), 0
 
     def _high_value(self, message: Message) -> tuple[Message, HighValue] | None:
         """Return the row of an order above the threshold; nothing for any other message."""

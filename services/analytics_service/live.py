@@ -34,7 +34,9 @@ from analytics_service.versions import (
 from analytics_service.views import EVENT_TOPICS, Bounds, Views, lane_key
 from sagakit.core.contracts import Contracts
 from sagakit.ports import Clock, Log, Reader, Store, Transaction
+from sagakit.runtime.catalogue import PROCESS_DURATION
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.projection import AlignedLog, ProjectionConsumer
 from sagakit.runtime.relay import Relay
 
@@ -111,7 +113,9 @@ class Live:
         """Open nothing before the first step."""
         self.name = "analytics views"
         self.counts: Counter[str] = Counter()
+        self.consumed: Counter[str] = Counter()
         self.buried: Counter[tuple[str, str]] = Counter()
+        self.durations = Distributions(PROCESS_DURATION)
         self._its = its
         self.follower: Follower | None = None
 
@@ -158,6 +162,7 @@ class Live:
         found = await consumer.step()
         await self.follower.relay.step()
         self.counts, self.buried = consumer.counts, consumer.buried
+        self.consumed, self.durations = consumer.consumed, consumer.durations
         return found and consumer.behind
 
     @property
@@ -179,7 +184,9 @@ class Builder:
         """Compare with what `live` follows."""
         self.name = "analytics rebuild"
         self.counts: Counter[str] = Counter()
+        self.consumed: Counter[str] = Counter()
         self.buried: Counter[tuple[str, str]] = Counter()
+        self.durations = Distributions(PROCESS_DURATION)
         self._its = its
         self._live = live
         self._working = asyncio.Lock()
@@ -215,7 +222,9 @@ class Builder:
         follower = self.follower
         follower.log.stop_at(as_places(version.target) if version.state is State.COMPARING else None)
         if await follower.consumer.step():
-            self.counts, self.buried = follower.consumer.counts, follower.consumer.buried
+            consumer = follower.consumer
+            self.counts, self.buried = consumer.counts, consumer.buried
+            self.consumed, self.durations = consumer.consumed, consumer.durations
             return True
         if version.state is State.BUILDING:
             return await self._meet(follower, version, live)

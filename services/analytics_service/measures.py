@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
+from analytics_service.desk import Desk
 from analytics_service.live import Live, closed_ms
-from analytics_service.reading import lanes
-from analytics_service.series import milliseconds
+from analytics_service.reading import lanes, totals
+from analytics_service.series import ORDERS, milliseconds
 from analytics_service.tables import JOINED, Lane
 from analytics_service.views import EVENT_TOPICS, Views
 from sagakit.ports import Clock, Query, Reader
@@ -50,8 +51,24 @@ UNMATCHED = Named(
     "seconds",
     "The age of the oldest order of which something is missing; 0 without one. Every instance says the same.",
 )
+RESULTS = Named(
+    "saga_analytics_results_total",
+    "counter",
+    "results",
+    "Results put out: orders of which nothing is missing any more in the views that answer, and orders of high value "
+    "that were said.",
+    ("result",),
+)
+STATE_ROWS = Named(
+    "saga_analytics_state_rows",
+    "gauge",
+    "rows",
+    "Orders that the views that answer hold a row of, by their running totals: it is these that state grows with. "
+    "Every instance says the same.",
+)
 VERSION = Named("saga_analytics_version", "gauge", "version", "The number of the version of the views that answers.")
-CATALOGUE = (LAG, EVENTS, LATE, ODD, WATERMARK, UNMATCHED, VERSION)
+CATALOGUE = (LAG, EVENTS, LATE, ODD, WATERMARK, UNMATCHED, RESULTS, STATE_ROWS, VERSION)
+JOINED_ORDER, HIGH_VALUE_ORDER = "joined order", "high-value order"
 KINDS = {"duplicates": "duplicate", "future": "future", "past": "past"}
 """How an event was odd, as the views call it → as the label does."""
 
@@ -64,21 +81,29 @@ async def measures(
     if follower is None:
         return []
 
-    async def look(reader: Reader) -> tuple[list[Lane], int | None]:
+    async def look(reader: Reader) -> tuple[list[Lane], int | None, int]:
         oldest = await reader.select(JOINED, Query(by="waiting_since_ms", limit=1))
-        return await lanes(reader), oldest[0].waiting_since_ms if oldest else None
+        orders = (await totals(reader)).get(ORDERS, 0)
+        return await lanes(reader), oldest[0].waiting_since_ms if oldest else None, orders
 
-    known, oldest_ms = await follower.store.view(look)
+    known, oldest_ms, orders = await follower.store.view(look)
     since = await waiting_since()
     now = clock.now()
     now_ms = milliseconds(now)
     return [
         *_counted(follower.views),
         *_watermarks([lane for lane in known if lane.partition in mine], now_ms, lateness_ms),
+        (RESULTS, (JOINED_ORDER,), follower.views.joined),
+        (STATE_ROWS, (), orders),
         (UNMATCHED, (), _age(oldest_ms, now_ms)),
         (LAG, (), 0.0 if since is None else max(0.0, (now - since).total_seconds())),
         (VERSION, (), follower.number),
     ]
+
+
+def said(desk: Desk) -> Iterable[Sample]:
+    """Return what the desk counted."""
+    yield RESULTS, (HIGH_VALUE_ORDER,), desk.said
 
 
 def _counted(views: Views) -> Iterable[Sample]:

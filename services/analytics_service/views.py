@@ -77,9 +77,12 @@ class Views:
         """Judge lateness by these bounds, and keep these parts beside the joined orders."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """What was folded and is durable: for each topic its events, and how many of them were odd, by how."""
+        self.joined = 0
+        """How many orders became whole, and that is durable."""
         self._bounds = bounds
         self._parts = parts
         self._folded: Sequence[_LaneNow] = ()
+        self._whole = 0
 
     def wants(self, message_type: str) -> bool:
         """Tell whether a message of this type says something that is counted."""
@@ -110,17 +113,19 @@ class Views:
         for partition, tally in sorted(tallies.items()):
             await write(transaction, partition, tally, self._parts)
         self._folded = tuple(lanes.values())
+        self._whole = sum(_became_whole(known.get(order_id), row) for order_id, row in touched.items())
 
     def committed(self) -> None:
         """Count what was folded, now that it is durable."""
         for lane in self._folded:
             for how in HOW:
                 self.counts[lane.before.topic, how] += getattr(lane, how)
-        self._folded = ()
+        self.joined += self._whole
+        self._folded, self._whole = (), 0
 
     def failed(self) -> None:
         """Count nothing of what was taken back."""
-        self._folded = ()
+        self._folded, self._whole = (), 0
 
     async def _lanes(self, transaction: Transaction, heard: Iterable[Heard]) -> dict[tuple[str, int], _LaneNow]:
         places = {(one.source.topic, one.source.partition) for one in heard}
@@ -151,6 +156,12 @@ class Views:
             lane.late += 1
         arrival = Arrival(closed_ms, logged_ms, source.offset)
         return Event(message.type, data, message.mode.value, at_ms, arrival, flag)
+
+
+def _became_whole(before: JoinedOrder | None, row: JoinedOrder) -> bool:
+    """Tell whether nothing is missing of the order now, and something was before."""
+    was_waiting = before is None or before.waiting_since_ms is not None
+    return was_waiting and row.first_ms is not None and row.waiting_since_ms is None
 
 
 _logged_ms = lru_cache(maxsize=16)(milliseconds)

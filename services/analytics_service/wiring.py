@@ -8,7 +8,7 @@ from analytics_service.app import routes
 from analytics_service.desk import GROUP, HIGH_VALUES, PROFILES, Desk, TableProfiles
 from analytics_service.files import FileStores
 from analytics_service.live import Builder, Idleness, Live, Surroundings
-from analytics_service.measures import measures
+from analytics_service.measures import measures, said
 from analytics_service.report import Report
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.tables import VIEWS
@@ -43,7 +43,9 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
     service.seen.measures.append(partial(measures, live, answers.waiting_since, clock, its.bounds.lateness_ms))
-    service.hear_unhurried(Desk(settings.thresholds(), profiles), GROUP, settings.gather_seconds)
+    desk = Desk(settings.thresholds(), profiles)
+    service.sampled.append(partial(said, desk))
+    service.hear_unhurried(desk, GROUP, settings.gather_seconds)
     service.attend(live, service.pause(settings.gather_seconds, live.wait))
     service.attend(builder, Bell(BUILDER_WAIT_SECONDS).wait)
     service.add(Idleness(its, live, settings.idle_seconds), Bell(IDLENESS_WAIT_SECONDS))

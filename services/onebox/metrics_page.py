@@ -7,7 +7,7 @@ from pathlib import Path
 
 import analytics_service.measures as analytics
 import payment_service.metrics as payment
-from sagakit.runtime.catalogue import ATTRIBUTES, CATALOGUE, SPAN_CATALOGUE, Named
+from sagakit.runtime.catalogue import ATTRIBUTES, CATALOGUE, PROCESS, SPAN_CATALOGUE, Named
 
 PAGE = Path("docs/metrics.md")
 COMMAND = "python -m onebox.metrics_page"
@@ -51,6 +51,7 @@ def all_metrics() -> dict[str, tuple[Named, ...]]:
         "The kit": CATALOGUE,
         "The payment service, with a provider over HTTP": payment.CATALOGUE,
         "The analytics service": analytics.CATALOGUE,
+        "The process, as Prometheus' client tells it on Linux": PROCESS,
     }
 
 

@@ -112,6 +112,7 @@ async def test_an_order_is_of_high_value_when_it_exceeds_the_threshold_of_its_cu
     await office.hear(placed("order-1", NOW_MS, total=total, currency=currency))
     assert bool(await office.high_values()) is high
     assert bool(await office.said()) is high
+    assert office.desk.said == high
     assert office.consumer.counts["dead letters"] == 0
 
 

@@ -10,7 +10,18 @@ from tests.analytics.shop import confirmed_order, placed
 from tests.analytics.test_instances import IDLE_SECONDS, World, follow
 
 from analytics_service.live import Idleness, Live, Surroundings
-from analytics_service.measures import EVENTS, LAG, LATE, ODD, UNMATCHED, VERSION, WATERMARK, measures
+from analytics_service.measures import (
+    EVENTS,
+    LAG,
+    LATE,
+    ODD,
+    RESULTS,
+    STATE_ROWS,
+    UNMATCHED,
+    VERSION,
+    WATERMARK,
+    measures,
+)
 from sagakit.ports import StoreUnavailableError
 from sagakit.runtime.catalogue import Named
 from sagakit.runtime.failpoints import ARMED
@@ -135,6 +146,33 @@ async def test_an_order_is_unmatched_until_everything_was_heard_of_it() -> None:
     assert await age() == pytest.approx(90, abs=1)
     await shop.publish(rest)
     assert await age() == 0
+
+
+async def test_an_order_is_a_result_once_nothing_is_missing_of_it_and_a_row_from_its_beginning() -> None:
+    shop = Running()
+
+    async def told() -> dict[str, float]:
+        await shop.hear()
+        lines = (await shop.client.get("/metrics")).text.splitlines()
+        counted = (line for line in lines if line.startswith((RESULTS.name, STATE_ROWS.name)))
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in counted}
+
+    def figures(joined: float, high: float, rows: float) -> dict[str, float]:
+        return {
+            f'{RESULTS.name}{{result="joined order"}}': joined,
+            f'{RESULTS.name}{{result="high-value order"}}': high,
+            STATE_ROWS.name: rows,
+        }
+
+    await shop.hear()
+    assert await told() == figures(0, 0, 0)
+    first, *rest = confirmed_order("order-1", NOW_MS)
+    await shop.publish([first, placed("order-2", NOW_MS, total="5000.00")])
+    assert await told() == figures(0, 1, 2)
+    await shop.publish(rest)
+    assert await told() == figures(1, 1, 2)
+    await shop.publish([first, *rest])
+    assert await told() == figures(1, 1, 2), "what was heard before is no news"
 
 
 async def test_the_lag_is_the_age_of_what_was_not_counted_yet() -> None:

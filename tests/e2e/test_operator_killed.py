@@ -109,7 +109,7 @@ def test_with_two_operators_nothing_is_told_or_done_twice(release: Release, room
     for name in names:
         room.wait_for(name, lambda its: its.ended, what="an end")
         room.demand_told_once(name)
-    leading = [pod for pod in release.pod_names("operator") if release.metric(pod, "saga_operator_leader") == 1]
+    leading = [pod for pod in release.pod_names("operator") if release.metric(pod, "saga_operator_is_leader") == 1]
     assert len(leading) == 1
     (idle,) = {*release.pod_names("operator")} - {*leading}
     assert release.metric(idle, "saga_operator_api_writes_total", resource="ordersagas") == 0

@@ -172,7 +172,7 @@ def seen(session_release: Release, room: Namespace) -> Seen:
     sagas = room.wait_all_ended("measured-", 20, ENDED_SECONDS_MAX)
     for asks in (
         f"sum(increase(saga_operator_messages_total[1m])) > {len(sagas)}",
-        'definition:saga_not_in_time:ratio_rate5m{definition="order/1"} >= 0',
+        'namespace_definition:saga_not_in_time:ratio_rate5m{definition="order/1"} >= 0',
     ):
         until(lambda asks=asks: bool(prometheus.now(asks)), SHOWN_SECONDS_MAX, asks)  # type: ignore[misc]
     return Seen(prometheus, begin, time.time(), sagas[0].saga_id)
@@ -208,7 +208,7 @@ def test_prometheus_takes_the_rules_and_evaluates_each_without_an_error(seen: Se
 def test_both_operators_are_scraped_and_one_of_them_leads(session_release: Release, seen: Seen) -> None:
     addresses = {f"{pod['status']['podIP']}:8080" for pod in session_release.pods("operator")}
     assert len(addresses) == 2
-    leads = 'saga_operator_leader{job="sagaplane-operator"}'
+    leads = 'saga_operator_is_leader{job="sagaplane-operator"}'
 
     def scraped() -> bool:
         return {series["metric"]["instance"] for series in seen.prometheus.now(leads)} >= addresses

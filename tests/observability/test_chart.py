@@ -57,6 +57,15 @@ def test_prometheus_gets_the_rules_as_they_were_tested() -> None:
     assert [rule for group in given["spec"]["groups"] for rule in group["rules"]] == [*questions.rules()]
 
 
+def test_alerts_link_to_where_the_runbooks_are_kept() -> None:
+    kept = "https://wiki.example/sagas/"
+    [given] = of_kind(rendered(ON, f"monitoring.prometheusRule.runbookBase={kept}"), "PrometheusRule")
+    alerts = [rule for group in given["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    links = {rule["annotations"]["runbook_url"] for rule in alerts}
+    paths = {rule["annotations"]["runbook_url"] for rule in questions.rules() if "alert" in rule}
+    assert links == {kept + path for path in paths}
+
+
 def test_grafana_gets_each_dashboard_in_a_map_of_its_own() -> None:
     given = dashboards(rendered(ON))
     files = sorted(questions.HERE.glob("dashboards/*.json"))

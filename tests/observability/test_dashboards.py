@@ -98,7 +98,7 @@ def test_what_a_question_leaves_open_the_reader_chooses(path: Path) -> None:
         for name in ("namespace", "definition", "correlation_id", "jaeger")
         if f"${name}" in text or f"${{{name}}}" in text
     }
-    assert used | {"metrics"} == offered
+    assert used | {"datasource"} == offered
 
 
 def test_a_duration_shows_sagas_that_open_their_traces() -> None:

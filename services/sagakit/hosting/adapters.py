@@ -92,10 +92,11 @@ class Adapters:
 
     def watch(self, service: Service) -> Service:
         """Have what the service does be seen from outside; before it starts."""
+        system = "kafka" if self.settings.kafka else SYSTEM
+        service.seen.witness.system = system
         if self.spans is not None:
             from sagakit.adapters.otel import by_ratio
 
-            system = "kafka" if self.settings.kafka else SYSTEM
             service.trace(self.spans, by_ratio(self.settings.traces_sample), system)
             service.sampled.append(self._span_samples)
         return service

@@ -10,6 +10,8 @@ MESSAGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 """What OpenTelemetry advises for messaging."""
 SAGA_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 LATE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+API_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""What Kubernetes' own clients have."""
 
 Teller = Literal["service", "initiator", "operator"]
 
@@ -118,12 +120,13 @@ STEP_WAIT = Named(
     ("definition", "step"),
     MESSAGE_SECONDS,
 )
-STEP_RETRIES = Named(
-    "saga_step_retries_total",
+STEP_ATTEMPTS = Named(
+    "saga_step_attempts_total",
     "counter",
     "attempts",
-    "Outside calls of which no outcome is known, so that they are tried again.",
-    ("command",),
+    "Attempts at the action of a step or at its compensation, as the command says, that are on record: succeeded, "
+    "refused, unknown and so tried again, or exhausted: unknown, and no attempt is left.",
+    ("definition", "step", "command", "result"),
 )
 STEP_STUCK = Named(
     "saga_step_stuck_total",
@@ -139,6 +142,13 @@ COMPENSATIONS = Named(
     "Compensations that succeeded, or whose attempts were used up (exhausted).",
     ("definition", "step", "result"),
 )
+COMPENSATION_EXHAUSTED = Named(
+    "saga_compensation_exhausted_total",
+    "counter",
+    "steps",
+    "Compensations whose attempts were used up, so that a person must decide.",
+    ("definition", "step"),
+)
 COMPENSATION_DURATION = Named(
     "saga_compensation_duration_seconds",
     "histogram",
@@ -149,9 +159,13 @@ COMPENSATION_DURATION = Named(
 )
 RECORDS = Named("saga_records_read_total", "counter", "records", "Records taken from the log.", ("loop",))
 BATCHES = Named("saga_batches_total", "counter", "batches", "Batches of records, one transaction each.", ("loop",))
-CONSUMED = Named("saga_messages_consumed_total", "counter", "messages", "Messages handled.", ("loop",))
+CONSUMED = Named("saga_messages_consumed_total", "counter", "messages", "Messages handled.", ("loop", "topic"))
 DUPLICATES = Named(
-    "saga_message_duplicates_total", "counter", "messages", "Messages that were no news: heard before.", ("loop",)
+    "saga_message_duplicates_total",
+    "counter",
+    "messages",
+    "Messages that were no news: heard before.",
+    ("loop", "topic"),
 )
 DEAD = Named(
     "saga_dlq_messages_total",
@@ -169,7 +183,32 @@ DLQ_DEPTH = Named(
     ("topic",),
 )
 FENCED = Named("saga_fenced_total", "counter", "batches", "Batches dropped: another instance had them.", ("loop",))
-SENT = Named("saga_messages_sent_total", "counter", "messages", "Messages published from the outbox.", ("loop",))
+SENT = Named(
+    "saga_messages_sent_total", "counter", "messages", "Messages published from the outbox.", ("loop", "topic")
+)
+PROCESS_DURATION = Named(
+    "messaging_process_duration_seconds",
+    "histogram",
+    "seconds",
+    "From when a batch was read to when what it led to was durable, or failed. The destination is told where a batch "
+    "has one.",
+    (
+        "messaging_system",
+        "messaging_operation_name",
+        "messaging_consumer_group_name",
+        "messaging_destination_name",
+        "error_type",
+    ),
+    MESSAGE_SECONDS,
+)
+CLIENT_DURATION = Named(
+    "messaging_client_operation_duration_seconds",
+    "histogram",
+    "seconds",
+    "How long the log took to have a batch of the outbox, or failed. The destination is told where a batch has one.",
+    ("messaging_system", "messaging_operation_name", "messaging_destination_name", "error_type"),
+    MESSAGE_SECONDS,
+)
 PARKED = Named("saga_parked_messages", "gauge", "messages", "Messages that wait for their saga or its definition.")
 FAILURES = Named("saga_loop_failing", "gauge", "steps", "Steps that failed in a row; 0 is well.", ("loop",))
 PENDING = Named("saga_outbox_pending", "gauge", "messages", "Messages that wait in the outbox.")
@@ -183,8 +222,8 @@ LAG_SECONDS = Named(
     "saga_event_lag_seconds",
     "gauge",
     "seconds",
-    "How long the oldest record of the last batch had waited in the log; 0 when nothing waits.",
-    ("loop",),
+    "How long the oldest record of the topic in the last batch had waited in the log; 0 when none was in it.",
+    ("loop", "topic"),
 )
 REQUESTS = Named(
     "saga_http_requests_total", "counter", "requests", "HTTP requests answered.", ("method", "route", "status")
@@ -193,9 +232,7 @@ SPANS = Named("saga_spans_exported_total", "counter", "spans", "Spans that the c
 SPANS_DROPPED = Named(
     "saga_spans_dropped_total", "counter", "spans", "Spans dropped: the collector was away, or slower than we are."
 )
-BUILD_INFO = Named(
-    "sagaplane_build_info", "gauge", "programs", "1, with the version in a label.", ("version", "service")
-)
+BUILD_INFO = Named("saga_build_info", "gauge", "programs", "1, with the version in a label.", ("version", "service"))
 RECONCILES = Named(
     "saga_operator_reconcile_total",
     "counter",
@@ -232,12 +269,40 @@ LONGEST_RUNNING = Named(
     "For how long the resource is looked at that has been for longest; 0 when none is.",
     teller="operator",
 )
-LEADS = Named("saga_operator_leader", "gauge", "operators", "1 while this operator leads, else 0.", teller="operator")
+LEADS = Named(
+    "saga_operator_is_leader", "gauge", "operators", "1 while this operator leads, else 0.", teller="operator"
+)
 RESOURCES = Named(
     "saga_operator_resources", "gauge", "resources", "OrderSagas that are watched.", ("phase",), teller="operator"
 )
 MALFORMED = Named(
-    "saga_operator_malformed", "gauge", "resources", "OrderSagas whose spec means nothing.", teller="operator"
+    "saga_operator_invalid_resources", "gauge", "resources", "OrderSagas whose spec means nothing.", teller="operator"
+)
+K8S_REQUESTS = Named(
+    "saga_operator_k8s_requests_total",
+    "counter",
+    "requests",
+    "Requests to the API server, those of the lease and of the watches too, by the HTTP status of the answer, or where "
+    "there was none by `timeout`, `unreachable` or `cancelled`.",
+    ("verb", "code"),
+    teller="operator",
+)
+K8S_DURATION = Named(
+    "saga_operator_k8s_request_duration_seconds",
+    "histogram",
+    "seconds",
+    "From a request to the API server to its answer; a watch, whose answer has no end, is not timed.",
+    ("verb",),
+    API_SECONDS,
+    "operator",
+)
+WATCH_RESTARTS = Named(
+    "saga_operator_watch_restarts_total",
+    "counter",
+    "requests",
+    "Watches that were asked for again: each ends by itself after ten minutes, and else when the API server or the way "
+    "to it breaks off, or says that too much was missed.",
+    teller="operator",
 )
 API_WRITES = Named(
     "saga_operator_api_writes_total",
@@ -291,6 +356,16 @@ MATERIALIZED = Named(
     teller="operator",
 )
 
+PROCESS = (
+    Named("process_cpu_seconds_total", "counter", "seconds", "CPU time used, user and system."),
+    Named("process_resident_memory_bytes", "gauge", "bytes", "Memory that is in use."),
+    Named("process_virtual_memory_bytes", "gauge", "bytes", "Address space that is taken."),
+    Named("process_start_time_seconds", "gauge", "seconds", "When it was started, in seconds since 1970."),
+    Named("process_open_fds", "gauge", "files", "Open files and connections."),
+    Named("process_max_fds", "gauge", "files", "How many of them there may be."),
+)
+"""What Prometheus' client tells of a process, on Linux; services that share one tell the same."""
+
 CATALOGUE = (
     STARTED,
     FINISHED,
@@ -305,9 +380,10 @@ CATALOGUE = (
     INSTANCE_DROPPED,
     STEP_DURATION,
     STEP_WAIT,
-    STEP_RETRIES,
+    STEP_ATTEMPTS,
     STEP_STUCK,
     COMPENSATIONS,
+    COMPENSATION_EXHAUSTED,
     COMPENSATION_DURATION,
     RECORDS,
     BATCHES,
@@ -317,6 +393,8 @@ CATALOGUE = (
     DLQ_DEPTH,
     FENCED,
     SENT,
+    PROCESS_DURATION,
+    CLIENT_DURATION,
     PARKED,
     FAILURES,
     PENDING,
@@ -335,6 +413,9 @@ CATALOGUE = (
     LEADS,
     RESOURCES,
     MALFORMED,
+    K8S_REQUESTS,
+    K8S_DURATION,
+    WATCH_RESTARTS,
     API_WRITES,
     API_FAILURES,
     STATUSES_REFUSED,
@@ -362,7 +443,7 @@ ABORT_SPAN = SpanNamed("abort", "From when a saga was due to the request that it
 PLACE_SPAN = SpanNamed("place", "The operator stands for the saga with a resource; of no length, when the saga begins.")
 CONTROL_SPAN = SpanNamed("{control}", "A person suspended, resumed or killed the saga; of no length.")
 LISTEN_SPAN = SpanNamed("process {topic}", "A service that only listens handled one message of the saga.")
-POLL_SPAN = SpanNamed("poll {topic}", "A batch, in a trace of its own, with links to the sagas of its messages.")
+POLL_SPAN = SpanNamed("poll {group}", "A batch, in a trace of its own, with links to the sagas of its messages.")
 SPAN_CATALOGUE = (
     ROOT_SPAN,
     END_SPAN,

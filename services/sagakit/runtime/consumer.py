@@ -7,9 +7,11 @@ and never blocks its partition.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from time import perf_counter
 from typing import Protocol
 
 import msgspec
@@ -32,8 +34,10 @@ from sagakit.ports import (
     TopicRecreatedError,
     Transaction,
 )
+from sagakit.runtime.catalogue import PROCESS_DURATION
 from sagakit.runtime.dead_letters import letter_data, readable_headers
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.telling import ids_in
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.wire import definition_in, draft, parse, type_in
@@ -57,10 +61,6 @@ class KnownTopic(msgspec.Struct, frozen=True):
 
 
 KNOWN_TOPICS = Table("known_topics", KnownTopic, "topic")
-
-
-class PermanentError(Exception):
-    """The message can never be handled. It goes to the dead letters; the text says why."""
 
 
 class Handler(Protocol):
@@ -121,8 +121,11 @@ class Consumer:
         """
         self.name = f"{group} consumer"
         self.counts = Counter(dict.fromkeys(COUNTED, 0))
+        self.consumed: Counter[str] = Counter()
+        """How many messages were handled, by their topic."""
         self.buried: Counter[tuple[str, str]] = Counter()
         """How many records were buried, by their topic and the reason."""
+        self.durations = Distributions(PROCESS_DURATION)
         self._service = service
         self._instance = instance
         self._group = group
@@ -141,8 +144,8 @@ class Consumer:
         """True while the last batch was as large as batches get: there is more to be read at once."""
         self.sparse = False
         """True while the last batch was so small that what it cost was mostly its own."""
-        self.waited_seconds = 0.0
-        """How long the first record of the last batch had waited in the log; nothing when there was no record."""
+        self.waited: Mapping[str, float] = {}
+        """For how many seconds the oldest record of the last batch had waited in the log, by topic."""
         self.heard: Heard | None = None
         self._definitions = definitions
         self._known = 0
@@ -187,7 +190,7 @@ class Consumer:
         self.behind = self._is_behind(records)
         self.sparse = len(records) < SMALL_BATCH
         if not records:
-            self.waited_seconds = 0.0
+            self.waited = {}
             return False
         try:
             await self._settle(records)
@@ -226,6 +229,7 @@ class Consumer:
             self._membership = await self._log.join(self._group, member, topics)
             self._topics = topics
             for topic in topics:
+                self.consumed[topic] += 0
                 self.buried.update({(topic, UNREADABLE): 0, (topic, UNHANDLED): 0})
             failpoint("group.after_join")
         assigned = await self._membership.assignment()
@@ -297,8 +301,8 @@ class Consumer:
         await self._bury(records[0], error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
-        now = self._clock.now()
-        self.waited_seconds = max(0.0, (now - records[0].appended_at).total_seconds())
+        now, began = self._clock.now(), perf_counter()
+        self.waited = _waited(records, now)
         messages, sources, unreadable = self._read(records)
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
 
@@ -314,9 +318,11 @@ class Consumer:
         failpoint("consumer.before_commit")
         try:
             await self._store.transact(work)
-        except BaseException:
+        except BaseException as error:
+            self._time(ends, began, type(error).__name__)
             self._handler.failed()
             raise
+        self._time(ends, began)
         failpoint("consumer.after_commit")
         self._positions.update(ends)
         self._handler.committed()
@@ -325,10 +331,17 @@ class Consumer:
         self.counts["batches"] += 1
         self.counts["records"] += len(records)
         self.counts["messages"] += len(messages)
+        self.consumed.update(map(_topic, sources))
         if self.heard is not None and messages:
             self.heard(self._group, messages, sources, now)
         if unreadable:
             self._tell(unreadable)
+
+    def _time(self, places: Iterable[tuple[str, int]], began: float, error_type: str = "") -> None:
+        topics = {topic for topic, _ in places}
+        destination = topics.pop() if len(topics) == 1 else ""
+        took = perf_counter() - began
+        self.durations.at("process", self._group, destination, error_type).observe(took, 0.0)
 
     async def _hand_over(
         self, transaction: Transaction, messages: Sequence[Message], sources: Sequence[Record], now: datetime
@@ -398,6 +411,17 @@ class Consumer:
 
     def _dead_letter(self, record: Record, reason: str, error: str, now: datetime) -> Draft:
         return dead_letter(self._service, record, reason, error, now)
+
+
+def _waited(records: Sequence[Record], now: datetime) -> dict[str, float]:
+    """Return for how many seconds the oldest of these records had waited, by topic: of a partition it is the first."""
+    waited: dict[str, float] = {}
+    for (topic, _), since in {(r.topic, r.partition): r.appended_at for r in reversed(records)}.items():
+        waited[topic] = max(waited.get(topic, 0.0), (now - since).total_seconds())
+    return waited
+
+
+_topic = attrgetter("topic")
 
 
 def dead_letter(service: str, record: Record, reason: str, error: str, now: datetime) -> Draft:

@@ -72,7 +72,9 @@ def lag_gauges(consumers: Iterable[Consumer], ends: Mapping[tuple[str, int], int
     for consumer in consumers:
         behind = sum(max(0, ends.get(place, 0) - offset) for place, offset in consumer.positions.items())
         samples.append((LAG_RECORDS, (consumer.name,), behind))
-        samples.append((LAG_SECONDS, (consumer.name,), consumer.waited_seconds))
+        for topic in consumer.topics:
+            waited = consumer.waited.get(topic, 0.0)
+            samples.append((LAG_SECONDS, (consumer.name, topic), waited))
     return samples
 
 

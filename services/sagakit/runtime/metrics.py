@@ -25,7 +25,6 @@ from sagakit.runtime.catalogue import (
     PENDING,
     RECORDS,
     REQUESTS,
-    SENT,
     SPANS,
     SPANS_DROPPED,
     Named,
@@ -34,9 +33,7 @@ from sagakit.runtime.catalogue import (
 COUNTS: Mapping[str, Named] = {
     "records": RECORDS,
     "batches": BATCHES,
-    "messages": CONSUMED,
     "fenced": FENCED,
-    "published": SENT,
 }
 """What the loops call it → the metric. What is counted under another name is no metric."""
 EXEMPLAR_CHARACTERS_MAX = 128
@@ -50,6 +47,13 @@ class Counting(Protocol):
 
     name: str
     counts: Counter[str]
+
+
+@runtime_checkable
+class Consuming(Protocol):
+    """Whoever handles messages, and counts them by their topic."""
+
+    consumed: Counter[str]
 
 
 @runtime_checkable
@@ -185,6 +189,13 @@ class Distributions:
             yield self.named, labels, child.value
 
 
+@runtime_checkable
+class Timing(Protocol):
+    """Whoever carries or handles batches, and times them under all labels but the first: what carries the messages."""
+
+    durations: Distributions
+
+
 def exemplar(value: float, now: float, trace_id: str, span_id: str, correlation_id: str) -> Exemplar:
     """Return the exemplar; a correlation id that is too long for one is left out."""
     labels = {"trace_id": trace_id, "span_id": span_id, "correlation_id": correlation_id}
@@ -209,12 +220,18 @@ class AtScrape(Collector):
         return [family for family in families.values() if family.samples]
 
 
-def counted(loops: Iterable[Counting]) -> Iterable[Sample]:
-    """Return the samples of what these loops count."""
+def counted(loops: Iterable[Counting], system: str) -> Iterable[Sample]:
+    """Return the samples of what these loops count and time; `system` carries their messages."""
     for loop in loops:
         for word, named in COUNTS.items():
             if word in loop.counts:
                 yield named, (loop.name,), loop.counts[word]
+        if isinstance(loop, Consuming):
+            for topic, number in loop.consumed.items():
+                yield CONSUMED, (loop.name, topic), number
+        if isinstance(loop, Timing):
+            for named, labels, value in loop.durations.samples():
+                yield named, (system, *labels), value
         yield from buried(loop.name, loop)
 
 
@@ -272,6 +289,7 @@ __all__ = [
     "REQUESTS",
     "AtScrape",
     "Burying",
+    "Consuming",
     "Count",
     "Counted",
     "Counting",
@@ -283,6 +301,7 @@ __all__ = [
     "Named",
     "Sample",
     "Samples",
+    "Timing",
     "buried",
     "counted",
     "exported",

@@ -9,18 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from sagakit.core.definition import Saga
 from sagakit.core.traces import Chosen, begin
 from sagakit.ports import Clock, Log, LogUnavailableError, OffsetOutOfRangeError, Store, StoreUnavailableError
-from sagakit.runtime.actions import OutsideAction
-from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, STEP_RETRIES
+from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, SENT, STEP_ATTEMPTS
 from sagakit.runtime.consumer import Consumer, Handler
 from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, saga_gauges
 from sagakit.runtime.lease import Lease
 from sagakit.runtime.live_sagas import LiveSagas
 from sagakit.runtime.metrics import Sample, buried
 from sagakit.runtime.open_letters import OpenLetters
-from sagakit.runtime.participant import NO_NEWS, Participant
+from sagakit.runtime.participant import Participant
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.retelling import Retelling
-from sagakit.runtime.topics import SAGAS_EVENTS
+from sagakit.runtime.topics import SAGAS_EVENTS, dead_letter_topic
 from sagakit.runtime.tracker import Tracker
 from sagakit.runtime.witness import Spans, Witness
 
@@ -100,11 +99,14 @@ class Observation:
         """Return what was counted."""
         yield BUILD_INFO, (program_version(), self._service), 1
         for name, actor in self._actors:
-            yield DUPLICATES, (name,), actor.counts[NO_NEWS]
+            for topic in actor.topics | actor.duplicates.keys():
+                yield DUPLICATES, (name, topic), actor.duplicates[topic]
             if isinstance(actor, Participant):
                 yield from actor.waits.samples()
-                for command in (name for name, action in actor.actions.items() if isinstance(action, OutsideAction)):
-                    yield STEP_RETRIES, (command,), actor.counts[command]
+                for labels, number in actor.attempts.items():
+                    yield STEP_ATTEMPTS, labels, number
+        for topic in {*self.own_topics(), dead_letter_topic(self._service), *self.relay.sent}:
+            yield SENT, (self.relay.name, topic), self.relay.sent[topic]
         for name, handler in self._handlers:
             yield from buried(name, handler)
         yield from self.witness.samples()

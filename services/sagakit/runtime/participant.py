@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -35,7 +35,7 @@ from sagakit.core.part import (
 from sagakit.core.reactions import Share, share
 from sagakit.core.traces import took
 from sagakit.ports import Clock, Draft, Query, Reader, Store, Table, Transaction
-from sagakit.runtime.actions import AnyAction, Ask, Barred, LocalAction, OutsideAction, Reply, Unknown, outcome_of
+from sagakit.runtime.actions import AnyAction, Ask, Barred, Done, LocalAction, OutsideAction, Reply, Unknown, outcome_of
 from sagakit.runtime.catalogue import STEP_WAIT
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.metrics import Distributions
@@ -49,10 +49,12 @@ CALL_SECONDS_MAX = 10
 ATTEMPTS_PER_STEP = 1000
 UNASKED_SECONDS = 5
 """How soon it is tried again what was not tried now."""
-NO_NEWS = "no news"
 PARKED_LOOK_SECONDS = 5
 """How often it is looked for messages that an older process parked, because it does not know their definition."""
 
+Attempt = tuple[str, str, str, str]
+"""The definition, the step, the command and the result of an attempt."""
+SUCCEEDED, REFUSED, UNKNOWN, EXHAUSTED = "succeeded", "refused", "unknown", "exhausted"
 LINES_MAX = 20
 """How many calls without an outcome have a line of their own in the log, of those that were made together."""
 log_lines = logging.getLogger(__name__)
@@ -90,11 +92,14 @@ class Participant:
         self._intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
         self._wanted: set[str] = {*CONTROLS, *REPAIRS}
         self._look_at: datetime | None = None
-        self.counts: Counter[str] = Counter()
-        """Messages that were no news, and outside calls without an outcome, by their command."""
+        self.duplicates: Counter[str] = Counter()
+        """How many messages were no news, by their topic."""
+        self.attempts: Counter[Attempt] = Counter()
+        """How many attempts are on record."""
         self.waits = Distributions(STEP_WAIT)
         """How long steps waited until they were taken up."""
         self._waited: list[tuple[str, str, float]] = []
+        self._attempted: Counter[Attempt] = Counter()
         self._begun_until: datetime | None = None
         self.topics = heard_topics(name)
         self.beginnings = frozenset({SAGAS_EVENTS})
@@ -118,6 +123,7 @@ class Participant:
             self.waits.at(saga.ref, step)
         self._look_at = None
         self._wanted |= learned.hears | learned.commands
+        self.attempts.update(dict.fromkeys(_possible(saga, self.name), 0))
         self.topics |= learned.topics
         self.beginnings |= {saga.initiator.events_topic} & learned.topics
 
@@ -131,18 +137,22 @@ class Participant:
         await turn.hear(messages)
         await turn.carry_out()
         await turn.save()
-        self._intended, self._waited = turn.intended, turn.waited
+        self._intended, self._waited, self._attempted = turn.intended, turn.waited, turn.attempted
 
     def committed(self) -> None:
-        """Take up the outside calls whose intent is durable now, and count how long what was done had waited."""
+        """Take up the outside calls whose intent is durable now, and count what was done and how long it had waited."""
         self._fresh += self._intended
+        self.attempts.update(self._attempted)
         for definition, step, seconds in self._waited:
             self.waits.at(definition, step).observe(seconds, 0.0)
-        self._intended, self._waited = [], []
+        self._forget()
 
     def failed(self) -> None:
         """Forget what was not made durable."""
-        self._intended, self._waited = [], []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._intended, self._waited, self._attempted = [], [], Counter()
 
     async def step(self) -> bool:
         """Carry out what is due: the outside calls just intended, then what is to be tried again."""
@@ -188,6 +198,7 @@ class Participant:
         turn, heard = await self._store.transact(work)
         failpoint("due.after_commit")
         self._fresh += turn.intended
+        self.attempts.update(turn.attempted)
         return heard >= RELEASED_MAX
 
     async def _due(self) -> list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]]:
@@ -218,6 +229,7 @@ class Participant:
         failpoint("due.before_commit")
         turn = await self._store.transact(work)
         failpoint("due.after_commit")
+        self.attempts.update(turn.attempted)
         return turn.intended
 
     async def _try(self, command: str, asks: list[Ask[msgspec.Struct]]) -> None:
@@ -228,7 +240,7 @@ class Participant:
             replies = await action.call(asks)
         assert len(replies) == len(asks), f"{command}: {len(asks)} asks got {len(replies)} replies"
         failpoint("outside.after_call")
-        self._tell(command, asks, replies)
+        _tell(command, asks, replies)
         now = self.clock.now()
 
         async def work(transaction: Transaction) -> _Turn:
@@ -241,22 +253,33 @@ class Participant:
         turn = await self._store.transact(work)
         failpoint("outside.after_commit")
         self._fresh += turn.intended
-
-    def _tell(self, command: str, asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]) -> None:
-        """Count the calls of which no outcome is known, and leave a line about each."""
-        doubtful = [(a, r) for a, r in zip(asks, replies, strict=True) if isinstance(r, Unknown) and r.asked]
-        self.counts[command] += len(doubtful)
-        for ask, reply in doubtful[:LINES_MAX]:
-            log_lines.info(
-                "%s has no outcome yet, attempt %d: %s", command, ask.tries + 1, reply.error, extra=ask.ids._asdict()
-            )
-        if len(doubtful) > LINES_MAX:
-            log_lines.info("%s has no outcome yet for %d more", command, len(doubtful) - LINES_MAX)
+        self.attempts.update(turn.attempted)
 
 
 def heard_topics(name: str, *sagas: Saga) -> frozenset[str]:
     """Return the topics that a participant in these sagas listens to."""
     return frozenset({commands_topic(name), SAGAS_EVENTS}).union(*(share(saga, name).topics for saga in sagas))
+
+
+def _possible(saga: Saga, name: str) -> Iterator[Attempt]:
+    """Return what attempts of a participant there can be, so that each is counted from zero on."""
+    for step in (step for step in saga.steps if step.participant == name):
+        for result in (SUCCEEDED, REFUSED, UNKNOWN, EXHAUSTED) if step.failure else (SUCCEEDED, UNKNOWN, EXHAUSTED):
+            yield saga.ref, step.name, step.command, result
+        if step.compensation is not None:
+            for result in (SUCCEEDED, UNKNOWN, EXHAUSTED):
+                yield saga.ref, step.name, step.compensation, result
+
+
+def _tell(command: str, asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[Reply]) -> None:
+    """Leave a line about each call of which no outcome is known."""
+    doubtful = [(a, r) for a, r in zip(asks, replies, strict=True) if isinstance(r, Unknown) and r.asked]
+    for ask, reply in doubtful[:LINES_MAX]:
+        log_lines.info(
+            "%s has no outcome yet, attempt %d: %s", command, ask.tries + 1, reply.error, extra=ask.ids._asdict()
+        )
+    if len(doubtful) > LINES_MAX:
+        log_lines.info("%s has no outcome yet for %d more", command, len(doubtful) - LINES_MAX)
 
 
 class _Turn:
@@ -272,6 +295,7 @@ class _Turn:
         self._out: list[Draft] = []
         self._since: dict[str, datetime] = {}
         self.waited: list[tuple[str, str, float]] = []
+        self.attempted: Counter[Attempt] = Counter()
         self.intended: list[tuple[Ask[msgspec.Struct], OutsideAction[msgspec.Struct]]] = []
 
     async def hear(self, messages: Sequence[Message]) -> None:
@@ -303,12 +327,20 @@ class _Turn:
             if part is not before:
                 self._put(part)
             elif not todo:
-                self._its.counts[NO_NEWS] += 1
+                self._its.duplicates[self._came_on(known, message)] += 1
             self._todo += [(message.saga_id, item) for item in todo]
             if message.type == known.saga.started:
                 queue += _taken(to_park, message.saga_id)
                 begun.append(message.saga_id)
         return begun
+
+    def _came_on(self, known: Share, message: Message) -> str:
+        """Return the topic that a message came on which concerns us."""
+        if message.type in CONTROLS:
+            return SAGAS_EVENTS
+        if message.type in REPAIRS or message.type in known.commands:
+            return commands_topic(self._its.name)
+        return said_on(known.saga, message)
 
     async def take_up(self, saga_ids: Sequence[str], until: datetime) -> None:
         """Take up the steps of these sagas that are due now, or were under way for the first time and due by then.
@@ -397,6 +429,8 @@ class _Turn:
                 outcome = outcome_of(reply)
                 if ask.by_hand is not None:
                     outcome = Succeeded(with_hand(outcome.data, ask.by_hand))
+                else:
+                    self._count(part, ask, SUCCEEDED if isinstance(reply, Done) else REFUSED)
                 part, todo = answered(known, part, ask.step, cause, outcome, self._now)
             self._put(part)
             self._todo += [(ask.saga_id, item) for item in todo]
@@ -409,12 +443,16 @@ class _Turn:
         policy: RetryPolicy = known.by_step[ask.step].step.retry
         step = part.step(ask.step)
         tries = step.tries + 1
+        self._count(part, ask, UNKNOWN if tries < policy.attempts_max else EXHAUSTED)
         if tries < policy.attempts_max:
             delay = timedelta(seconds=policy.delay_after(tries, self._its.clock.chance()))
             return put_off(part, ask.step, self._now + delay, error), []
         part = put_off(part, ask.step, self._now, error)
         data = StuckData(part.saga_id, ask.step, step.status is StepStatus.UNDOING, tries, error)
         return answered(known, part, ask.step, step.cause, GaveUp(encode_data(data)), self._now)
+
+    def _count(self, part: Part, ask: Ask[msgspec.Struct], result: str) -> None:
+        self.attempted[part.definition, ask.step, ask.command, result] += 1
 
     def _ask(self, part: Part, todo: Act | Undo | Resolve) -> tuple[str, Ask[msgspec.Struct]]:
         rule = self._its.shares[part.definition].by_step[todo.step]

@@ -219,6 +219,8 @@ class Unhurried:
         """Step with this one."""
         self.name = consumer.name
         self.counts = consumer.counts
+        self.consumed = consumer.consumed
+        self.durations = consumer.durations
         self._consumer = consumer
 
     @property

@@ -1,11 +1,15 @@
 """The relay publishes what transactions left in the outbox: at least once, in order per key, and only then marks it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
 
 from sagakit.ports import Draft, Log, Store
+from sagakit.runtime.catalogue import CLIENT_DURATION
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.lease import Lease
+from sagakit.runtime.metrics import Distributions
 
 BATCH_MESSAGES_MAX = 2000
 
@@ -29,7 +33,10 @@ class Relay:
         The witness sees what was published, once it is sure to be there.
         """
         self.name = f"{service} relay"
-        self.counts = Counter({"published": 0})
+        self.counts: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        """How many messages were published, by their topic."""
+        self.durations = Distributions(CLIENT_DURATION)
         self._store = store
         self._log = log
         self._lease = lease
@@ -47,11 +54,25 @@ class Relay:
         if not entries:
             return False
         failpoint("relay.before_publish")
-        await self._log.publish([entry.draft for entry in entries])
+        drafts = [entry.draft for entry in entries]
+        with self._timed({draft.topic for draft in drafts}):
+            await self._log.publish(drafts)
         failpoint("relay.after_publish")
         await self._store.published([entry.position for entry in entries])
         failpoint("relay.after_mark")
-        self.counts["published"] += len(entries)
+        self.sent.update(draft.topic for draft in drafts)
         if self._witness is not None:
-            self._witness(entry.draft for entry in entries)
+            self._witness(drafts)
         return True
+
+    @contextmanager
+    def _timed(self, topics: set[str]) -> Iterator[None]:
+        destination, error_type = topics.pop() if len(topics) == 1 else "", ""
+        began = perf_counter()
+        try:
+            yield
+        except Exception as error:
+            error_type = type(error).__name__
+            raise
+        finally:
+            self.durations.at("send", destination, error_type).observe(perf_counter() - began, 0.0)

@@ -256,7 +256,7 @@ class Service:
     def samples(self) -> Iterable[Sample]:
         """Return what the loops and the HTTP side have counted."""
         loops = [loop.steps for loop in self.runner.loops]
-        yield from counted(steps for steps in loops if isinstance(steps, Counting))
+        yield from counted((steps for steps in loops if isinstance(steps, Counting)), self.seen.witness.system)
         for loop in self.runner.loops:
             yield FAILURES, (loop.steps.name,), loop.failures
         for (method, route, status), number in self.requests.counts.items():
@@ -304,7 +304,9 @@ class _After:
     def __init__(self, definitions: Definitions, vouched: Callable[[], Awaitable[None]], consumer: Consumer) -> None:
         self.name = consumer.name
         self.counts = consumer.counts
+        self.consumed = consumer.consumed
         self.buried = consumer.buried
+        self.durations = consumer.durations
         self._definitions = definitions
         self._vouched = vouched
         self._consumer = consumer

@@ -109,7 +109,8 @@ class Tracker:
         project: Projection | None = None,
     ) -> None:
         """Take the definitions that this service initiates."""
-        self.counts: Counter[str] = Counter()
+        self.duplicates: Counter[str] = Counter()
+        """How many messages were no news, by their topic."""
         self.sagas: dict[str, Saga] = {}
         self.topics: frozenset[str] = frozenset()
         self._initiator = initiator
@@ -165,7 +166,7 @@ class Tracker:
             answer = None if message.id in repeated else self.interpret(state, message)
             facts = observe(saga, state, answer) if answer else []
             if not facts:
-                self.counts["no news"] += 1
+                self.duplicates[self._came_on(message)] += 1
             turn.apply(message.saga_id, facts, message.id)
         if strangers:
             await transaction.save(PARKED, strangers)

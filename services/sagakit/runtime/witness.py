@@ -126,6 +126,7 @@ class Witness:
         self._step_duration = Distributions(named.STEP_DURATION)
         self._step_stuck = Counts(named.STEP_STUCK)
         self._compensations = Counts(named.COMPENSATIONS)
+        self._exhausted = Counts(named.COMPENSATION_EXHAUSTED)
         self._compensation_duration = Distributions(named.COMPENSATION_DURATION)
 
     def published(self, drafts: Iterable[Draft]) -> None:
@@ -189,7 +190,8 @@ class Witness:
         self._learn()
         for its in (
             *(self._started, self._finished, self._duration, self._timeouts, self._lateness),
-            *(self._step_duration, self._step_stuck, self._compensations, self._compensation_duration),
+            *(self._step_duration, self._step_stuck),
+            *(self._compensations, self._exhausted, self._compensation_duration),
         ):
             yield from its.samples()
 
@@ -220,6 +222,7 @@ class Witness:
             self._step_duration.at(saga.ref, step.name, "succeeded")
             if step.compensation is not None:
                 self._compensation_duration.at(saga.ref, step.name)
+                self._exhausted.at(saga.ref, step.name)
                 for result in ("succeeded", "exhausted"):
                     self._compensations.at(saga.ref, step.name, result)
 
@@ -263,6 +266,7 @@ class Witness:
             stuck = _decode_stuck(draft.value)
             if stuck.compensating:
                 self._compensations.at(said.definition, stuck.step, "exhausted").add(*seen)
+                self._exhausted.at(said.definition, stuck.step).add(*seen)
             else:
                 self._step_stuck.at(said.definition, stuck.step).add(*seen)
             doing = "its compensation" if stuck.compensating else "it"

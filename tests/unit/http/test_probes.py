@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.http.services import build_all
 
 from sagakit.ports import StoreUnavailableError
-from sagakit.runtime.metrics import CATALOGUE, COUNTS, Counting
+from sagakit.runtime.metrics import CATALOGUE, COUNTS, Consuming
 from sagakit.runtime.service import Service
 
 
@@ -40,8 +40,8 @@ async def test_a_service_is_ready_when_it_has_its_partitions_and_no_loop_fails(s
 
 async def test_metrics_say_what_the_loops_counted(service: Service) -> None:
     consumer = next(consumer for consumer in service.consumers if consumer.name == "payment consumer")
-    assert isinstance(consumer, Counting)
-    consumer.counts["messages"] += 3
+    assert isinstance(consumer, Consuming)
+    consumer.consumed["orders.events"] += 3
     async with client_of(service) as client:
         await client.get("/payments/order-1")
         answer = await client.get("/metrics")
@@ -52,7 +52,8 @@ async def test_metrics_say_what_the_loops_counted(service: Service) -> None:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
-    assert samples["saga_messages_consumed_total", "payment consumer"] == 3
+    assert samples["saga_messages_consumed_total", "payment consumer", "orders.events"] == 3
+    assert samples["saga_messages_sent_total", "payment relay", "payments.events"] == 0
     assert samples["saga_outbox_pending",] == 0
     assert samples["saga_loop_failing", "payment relay"] == 0
     assert samples["saga_http_requests_total", "GET", "/payments/{orderId}", "404"] == 1
@@ -71,7 +72,7 @@ async def test_a_scrape_goes_on_without_the_database(service: Service, monkeypat
 
 def test_every_metric_says_its_unit_and_ends_as_its_kind_does() -> None:
     for named in CATALOGUE:
-        assert named.name.startswith(("saga_", "sagaplane_"))
+        assert named.name.startswith(("saga_", "messaging_"))
         assert named.unit
         assert named.meaning.endswith(".")
         assert named.name.endswith("_total") == (named.kind == "counter")

@@ -14,9 +14,10 @@ import msgspec
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.client.models.v1_delete_options import V1DeleteOptions
 
+from saga_operator.api_requests import ApiRequests
 from saga_operator.cluster import APPLY, Body, Cluster
 from saga_operator.pace import Pace
-from saga_operator.resources import ORDER_SAGA_PLURAL, STATUS_BYTES_MAX
+from saga_operator.resources import ORDER_SAGA_PLURAL, STATUS_BYTES_MAX, TERMINAL_STAYS
 from sagakit.core.facts import TERMINAL
 from sagakit.ports import Clock
 
@@ -83,6 +84,12 @@ class MemoryApi:
             return
         metadata = was["metadata"] | {"generation": was["metadata"]["generation"] + 1}
         self._store(place, {**was, "metadata": metadata, "spec": was["spec"] | spec})
+
+    def overwrite_status(self, namespace: str, name: str, **status: Any) -> None:  # noqa: ANN401 - whatever a status has
+        """Change the status of an OrderSaga as somebody does who should not."""
+        place = (ORDER_SAGA_PLURAL, namespace, name)
+        was = self.objects[place]
+        self._store(place, {**was, "status": {**was.get("status", {}), **status}})
 
     def remove(self, namespace: str, name: str, uid: str | None = None, plural: str = ORDER_SAGA_PLURAL) -> None:
         """Delete an object: at once, or when its last finalizer is gone."""
@@ -210,7 +217,7 @@ class MemoryApi:
             raise refused(409, "the uid is another one")
         before, after = was.get("status", {}).get("phase"), body["status"].get("phase")
         if before in tuple(TERMINAL) and before != after:
-            raise refused(422, f"a terminal phase stays: {before} cannot become {after}")
+            raise refused(422, f"{TERMINAL_STAYS.message}: {before} cannot become {after}")
         assert len(msgspec.json.encode(body["status"])) <= STATUS_BYTES_MAX, "a status is small"
         return self._store(place, {**was, "status": body["status"]})
 
@@ -254,6 +261,7 @@ class MemoryCluster(Cluster):
     def __init__(self, api: MemoryApi) -> None:
         self.writes: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[str] = Counter()
+        self.requests = ApiRequests()
         self._api: Any = api
         self._pace = Pace(1e9, 1_000_000_000)
         self._seconds = 4.0

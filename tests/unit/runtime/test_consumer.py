@@ -10,8 +10,10 @@ from typing_extensions import override
 
 from sagakit.adapters.memory import MemoryLog, MemoryStore
 from sagakit.core.messages import Message
-from sagakit.ports import OffsetOutOfRangeError, TopicRecreatedError, Transaction
+from sagakit.ports import Draft, LogUnavailableError, OffsetOutOfRangeError, TopicRecreatedError, Transaction
 from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic
+from sagakit.runtime.metrics import Distributed, Timing
+from sagakit.runtime.relay import Relay
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 
@@ -214,3 +216,74 @@ async def test_what_is_said_under_a_definition_that_is_not_known_yet_is_never_pa
     await consumer.step()
     assert handler.asked == 1
     assert consumer.counts["dead letters"] == 0
+
+
+def durations(timing: Timing) -> dict[tuple[str, ...], float]:
+    """Return how many batches were timed, by their labels."""
+    return {
+        labels: value.buckets[-1][1]
+        for _, labels, value in timing.durations.samples()
+        if isinstance(value, Distributed)
+    }
+
+
+async def test_messages_are_counted_by_topic_and_each_topic_has_waited_as_long_as_its_oldest() -> None:
+    clock, handler = HandClock(), Growing()
+    handler.grow()
+    store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
+    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=SHOP, clock=clock)
+    assert not await consumer.step()
+    assert consumer.consumed == {TOPIC: 0, "inventory.events": 0}, "a counter is there before it counts"
+    await log.publish([draft("inventory.events", a_message("a"))])
+    clock.pass_seconds(30)
+    await log.publish([draft(TOPIC, a_message(name)) for name in "bc"])
+    clock.pass_seconds(10)
+    await log.publish([draft("inventory.events", a_message("d"))])
+    await consumer.step()
+    assert consumer.consumed == {TOPIC: 2, "inventory.events": 2}
+    assert consumer.waited == {TOPIC: 10, "inventory.events": 40}
+    await log.publish([draft(TOPIC, a_message("e"))])
+    await consumer.step()
+    assert consumer.waited == {TOPIC: 0}
+    await consumer.step()
+    assert not consumer.waited
+    assert durations(consumer) == {("process", "x", "", ""): 1, ("process", "x", TOPIC, ""): 1}
+
+
+async def test_a_batch_that_fails_is_timed_under_its_error_and_counted_when_it_comes_again() -> None:
+    clock = HandClock()
+    store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
+    consumer = Consumer(service="x", group="x", handler=Fragile(), store=store, log=log, contracts=SHOP, clock=clock)
+    await log.publish([draft(TOPIC, a_message(name)) for name in ("order-1", "bad-1")])
+    while await consumer.step():
+        pass
+    assert durations(consumer) == {("process", "x", TOPIC, "ValueError"): 2, ("process", "x", TOPIC, ""): 1}
+    assert consumer.consumed == {TOPIC: 1}
+
+
+class Away(MemoryLog):
+    """A log that takes nothing while it is away."""
+
+    away = True
+
+    @override
+    async def publish(self, drafts: Sequence[Draft]) -> None:
+        if self.away:
+            raise LogUnavailableError("no broker answers")
+        await super().publish(drafts)
+
+
+async def test_what_is_published_is_counted_by_topic_once_the_log_has_it_and_every_try_is_timed() -> None:
+    store, log = MemoryStore(()), Away(HandClock())
+    relay = Relay("payment", store, log)
+    drafts = [draft(topic, a_message("a")) for topic in (TOPIC, TOPIC, "payment.dlq")]
+    await store.transact(lambda transaction: transaction.send(drafts))
+    with pytest.raises(LogUnavailableError):
+        await relay.step()
+    assert not relay.sent
+    log.away = False
+    await relay.step()
+    assert relay.sent == {TOPIC: 2, "payment.dlq": 1}
+    await store.transact(lambda transaction: transaction.send(drafts[:1]))
+    await relay.step()
+    assert durations(relay) == {("send", "", "LogUnavailableError"): 1, ("send", "", ""): 1, ("send", TOPIC, ""): 1}

@@ -19,7 +19,9 @@ from sagakit.core.control_contracts import DeadLetterData
 from sagakit.core.messages import Message
 from sagakit.ports import Draft, Record, StoreUnavailableError, Transaction
 from sagakit.runtime import projection
+from sagakit.runtime.catalogue import PROCESS_DURATION
 from sagakit.runtime.consumer import Consumer
+from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.projection import AlignedLog, Heard, ProjectionConsumer, Unhurried
 from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
@@ -425,6 +427,8 @@ class Scripted(Consumer):
     def __init__(self) -> None:
         self.name = "scripted consumer"
         self.counts = Counter()
+        self.consumed = Counter()
+        self.durations = Distributions(PROCESS_DURATION)
         self.script: list[tuple[bool, bool]] = []
         self.behind = False
         self.closed = False

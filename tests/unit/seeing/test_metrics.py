@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.semconv._incubating.attributes import error_attributes, messaging_attributes
+from opentelemetry.semconv._incubating.metrics import messaging_metrics
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition
 from prometheus_client.samples import Sample as Read
@@ -167,3 +168,13 @@ def test_the_attributes_of_messaging_are_those_of_the_published_model() -> None:
     ours = {name for name in ATTRIBUTES if not name.startswith("saga.")}
     assert {name for name in ours if name.startswith("messaging.")}
     assert ours <= known
+
+
+def test_a_metric_of_messaging_is_one_of_the_published_model_with_labels_of_it() -> None:
+    published = {value for name, value in vars(messaging_metrics).items() if name.isupper() and isinstance(value, str)}
+    known = {each.replace(".", "_") for each in published}
+    ours = [named for named in CATALOGUE if named.name.startswith("messaging_")]
+    assert {named.name.removesuffix("_seconds") for named in ours} <= known
+    attributes = {name.replace(".", "_") for name in ATTRIBUTES}
+    assert all(set(named.labels) <= attributes for named in ours)
+    assert len(ours) == 2

@@ -23,7 +23,7 @@ from sagakit.runtime.metrics import Distributed, Value
 from shop_contracts.catalogue import SHOP
 
 TURNS_MAX = 1000
-OF_THE_CLIENT = {catalogue.API_FAILURES}
+OF_THE_CLIENT = {catalogue.API_FAILURES, catalogue.K8S_REQUESTS, catalogue.K8S_DURATION}
 """Counted by the client of the API server, which this world has not: tests/unit/operator has it."""
 STATUS = f"patch {ORDER_SAGA_PLURAL}/status"
 

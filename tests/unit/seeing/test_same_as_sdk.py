@@ -127,5 +127,6 @@ def test_what_is_said_of_a_service_is_the_librarys_resource_without_an_instance(
         }.items()
     )
     sdk = {name: value for name, value in said.items() if name.startswith("telemetry.sdk.")}
-    assert sdk == {"telemetry.sdk.language": "python", "telemetry.sdk.name": "sagaplane"}
+    ours = {"language": "python", "name": "sagaplane", "version": "1.2.3"}
+    assert sdk == {f"telemetry.sdk.{name}": value for name, value in ours.items()}
     assert "service.instance.id" not in said

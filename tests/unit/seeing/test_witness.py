@@ -1,7 +1,8 @@
 """What a service tells and counts of its sagas: each thing once, under ids that follow from what happened."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
 
@@ -13,9 +14,11 @@ from tests.unit.seeing.world import Told, World, world
 from onebox.wiring import ALL_ACCESS
 from sagakit.core.traces import Span, root_of, trace_of
 from sagakit.ports import Draft, LogUnavailableError
+from sagakit.runtime.actions import OutsideAction, Reply, Unknown
 from sagakit.runtime.catalogue import ATTRIBUTES
 from sagakit.runtime.metrics import AtScrape
 from sagakit.runtime.observation import program_version
+from sagakit.runtime.participant import Participant
 from sagakit.runtime.retelling import Retelling
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.witness import Witness
@@ -126,7 +129,7 @@ async def test_sagas_are_counted_from_their_beginning_to_their_end() -> None:
     assert sum(found["saga_duration_seconds_count"].values()) == 2
     assert sum(found["saga_active"].values()) == 0
     assert "saga_instance_phase" not in found, "the series end with their sagas"
-    assert found["sagaplane_build_info"] == {("order", program_version()): 1}
+    assert found["saga_build_info"] == {("order", program_version()): 1}
 
 
 async def test_counters_are_there_before_they_count() -> None:
@@ -265,7 +268,7 @@ async def test_a_message_that_is_no_news_is_counted() -> None:
     records = await log.fetch(places, 10)
     await log.publish([Draft(r.topic, r.key, r.headers, r.value) for r in records])
     await its.run()
-    assert (await values(its, "payment"))["saga_message_duplicates_total"][("payment consumer",)] >= 1
+    assert (await values(its, "payment"))["saga_message_duplicates_total"][("payment consumer", "orders.events")] >= 1
 
 
 async def test_how_long_a_step_waited_is_told_apart_from_how_long_it_took() -> None:
@@ -278,3 +281,72 @@ async def test_how_long_a_step_waited_is_told_apart_from_how_long_it_took() -> N
     found = await values(its, "payment")
     assert found["saga_step_schedule_to_start_seconds_count"] == {("order/1", "payment"): 1}
     assert sum(found["saga_step_schedule_to_start_seconds_sum"].values()) == pytest.approx(2, abs=0.1)
+
+
+async def test_attempts_at_a_step_and_at_its_compensation_are_counted_by_how_they_ended() -> None:
+    its = await world()
+    await its.order()
+    await its.order(items=[{"productId": "pen", "quantity": 99, "price": 5}])
+    await its.run()
+    payment, inventory = await values(its, "payment"), await values(its, "inventory")
+    assert payment["saga_step_attempts_total"] == {
+        ("ChargePayment", "order/1", "succeeded", "payment"): 2,
+        ("ChargePayment", "order/1", "refused", "payment"): 0,
+        ("ChargePayment", "order/1", "unknown", "payment"): 0,
+        ("ChargePayment", "order/1", "exhausted", "payment"): 0,
+        ("RefundPayment", "order/1", "succeeded", "payment"): 1,
+        ("RefundPayment", "order/1", "unknown", "payment"): 0,
+        ("RefundPayment", "order/1", "exhausted", "payment"): 0,
+    }
+    ended = {labels[0:3:2]: number for labels, number in inventory["saga_step_attempts_total"].items() if number}
+    assert ended == {
+        ("ReserveInventory", "succeeded"): 1,
+        ("ReserveInventory", "refused"): 1,
+        ("ConsumeReservation", "succeeded"): 1,
+    }
+
+
+def silence(its: World, command: str) -> None:
+    """Let nobody answer who is asked to carry out this command."""
+
+    async def silent(asks: Sequence[object]) -> list[Reply]:
+        return [Unknown("nobody answers") for _ in asks]
+
+    for loop in its.services["payment"].runner.loops:
+        participant = getattr(loop.steps, "participant", None)
+        if isinstance(participant, Participant):
+            action = participant.actions[command]
+            assert isinstance(action, OutsideAction)
+            participant.actions[command] = replace(action, call=silent)
+
+
+@pytest.mark.parametrize("command", ["ChargePayment", "RefundPayment"])
+async def test_an_attempt_without_an_outcome_is_unknown_until_the_last_one_which_is_exhausted(command: str) -> None:
+    its = await world()
+    silence(its, command)
+    await its.order(items=[{"productId": "pen", "quantity": 99, "price": 5}], timeoutSeconds=600)
+    for _ in range(10):
+        await its.pass_seconds(20)
+    found = await values(its, "payment")
+    attempts = {labels[0:3:2]: n for labels, n in found["saga_step_attempts_total"].items() if n and command in labels}
+    assert attempts == {(command, "unknown"): 7, (command, "exhausted"): 1}
+    assert found["saga_step_stuck_total"] == {("order/1", "payment"): float(command == "ChargePayment")}
+    assert found["saga_compensation_exhausted_total"] == {("order/1", "payment"): float(command == "RefundPayment")}
+
+
+async def test_messages_are_counted_and_how_far_they_are_behind_is_told_by_topic() -> None:
+    its = await world()
+    await its.order()
+    await its.run()
+    found = await values(its, "payment")
+    assert found["saga_messages_sent_total"] == {
+        ("payment relay", "payments.events"): 1,
+        ("payment relay", "payment.dlq"): 0,
+    }
+    heard = found["saga_messages_consumed_total"]
+    assert heard["payment consumer", "orders.events"] >= 1
+    assert heard["payment consumer", "payment.commands"] == 0
+    assert found["saga_event_lag_seconds"].keys() == heard.keys()
+    timed = found["messaging_process_duration_seconds_count"]
+    assert sum(n for labels, n in timed.items() if labels[1:2] == ("payment",)) >= 1
+    assert sum(found["messaging_client_operation_duration_seconds_count"].values()) >= 1

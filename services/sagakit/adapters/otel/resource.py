@@ -10,6 +10,8 @@ from opentelemetry.sdk.resources import (
     SERVICE_NAME,
     SERVICE_NAMESPACE,
     SERVICE_VERSION,
+    TELEMETRY_SDK_LANGUAGE,
+    TELEMETRY_SDK_NAME,
     TELEMETRY_SDK_VERSION,
     Resource,
 )
@@ -17,8 +19,8 @@ from opentelemetry.sdk.resources import (
 from sagakit.core.traces import Value
 
 NAMESPACE = "sagaplane"
-TELLER = {"telemetry.sdk.language": "python", "telemetry.sdk.name": NAMESPACE}
-"""The name `opentelemetry` is for spans that its own SDK made; ours are not."""
+TELLER = {TELEMETRY_SDK_LANGUAGE: "python", TELEMETRY_SDK_NAME: NAMESPACE}
+"""The name `opentelemetry` is for spans that its own SDK made; ours are not, so their version is ours too."""
 
 
 def resource_of(service: str, version: str) -> Mapping[str, Value]:
@@ -28,9 +30,6 @@ def resource_of(service: str, version: str) -> Mapping[str, Value]:
     kept = {
         name: value
         for name, value in told.items()
-        if name not in _NOT_OURS and isinstance(value, str | int | float | bool)
+        if name != SERVICE_INSTANCE_ID and isinstance(value, str | int | float | bool)
     }
-    return dict(sorted({**kept, **TELLER}.items()))
-
-
-_NOT_OURS = (SERVICE_INSTANCE_ID, TELEMETRY_SDK_VERSION)
+    return dict(sorted({**kept, **TELLER, TELEMETRY_SDK_VERSION: version}.items()))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from sagakit.runtime.http.openapi import document
@@ -54,6 +54,7 @@ class Probes:
         self._measures: Sequence[Sample] = ()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(AtScrape(self._all_samples))
+        ProcessCollector(registry=self._registry)
         self._document = msgspec.json.encode(document(title, [*routes, *self.routes()]))
         self._page = PAGE.read_bytes()
 
