@@ -30,6 +30,7 @@ from saga_operator.resources import (
     ORDER_SAGA_KIND,
     ORDER_SAGA_PLURAL,
     STARTED_AT,
+    TERMINAL_STAYS,
     OrderSaga,
     Status,
     parse,
@@ -60,6 +61,9 @@ QUIET = frozenset({Phase.PENDING})
 """Phases that are told by no Event: nothing has happened yet."""
 UNSENT = timedelta(minutes=1)
 """How long ago the span of a saga may have been told and not sent: a second, the lease of who told it, and a start."""
+
+NOTE_BYTES_MAX = 900
+"""How much of a note is told: of its 1024 bytes at most, the rest is for the saga's id."""
 
 
 @dataclass
@@ -103,29 +107,42 @@ class Acts:
             case Remove():
                 await self.cluster.delete_ordersaga(*held.key, held.resource.uid)
 
-    async def tell(self, held: Held, status: Status, body: dict[str, Any], now: datetime) -> None:
+    async def tell(self, held: Held, status: Status, body: dict[str, Any], now: datetime) -> bool:
         """Write the status, with one Event before it for a transition that it tells: a repeat has the same name."""
         its = held.resource
         before = its.status.transitions
         if len(status.transitions) != len(before) or status.transitions[-1:] != before[-1:]:
             await self._announce(held, status, len(before))
-        await self.write(held, body, now)
+        return await self.write(held, body, now)
 
-    async def write(self, held: Held, body: dict[str, Any], now: datetime) -> None:
-        """Write the status as it is given."""
+    async def write(self, held: Held, body: dict[str, Any], now: datetime) -> bool:
+        """Write the status as it is given; false when that is refused for now, and to be tried again later."""
         its = held.resource
         held.written, held.written_at = encoded(body), now
         try:
             answer = await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *held.key, its.uid, body)
         except RefusedError as error:
-            # Somebody else wrote another end, which stays; the saga and what the object holds do not wait for that.
-            self.counts["statuses refused"] += 1
-            log_lines.warning("the status of OrderSaga %s/%s stays as somebody else wrote it: %s", *held.key, error)
-            return
+            return await self._refused(held, str(error))
         except ClusterError:
             held.written = None
             raise
-        held.resource, held.shown = _newer(its, answer), encoded(answer.get("status") or body)
+        held.refusal = ""
+        held.wrote(_newer(held.resource, answer), answer.get("status") or body)
+        return True
+
+    async def _refused(self, held: Held, why: str) -> bool:
+        """Tell that the status is not as it should be. The saga and what the object holds do not wait for that."""
+        self.counts["statuses refused"] += 1
+        foreign = TERMINAL_STAYS.message in why
+        if held.refusal != why:
+            held.refusal = why
+            log_lines.warning("the status of OrderSaga %s/%s cannot be written: %s", *held.key, why)
+            if foreign:
+                note = f"somebody else wrote that it ended, which stays; the saga itself stands otherwise: {why}"
+                await self.warn(held, "StatusForeign", note)
+        if not foreign:
+            held.written = None
+        return foreign
 
     def trace(self, held: Held) -> None:
         """Be in the trace of the saga, once it is known; who leads next says the same again, under the same id."""
@@ -196,11 +213,11 @@ class Acts:
         metadata: dict[str, Any] = {"resourceVersion": its.resource_version}
         if fresh:
             metadata["annotations"] = {STARTED_AT: move.started_at.isoformat()}
-        if move.finalizer:
+        if move.finalizer and FINALIZER not in its.finalizers:
             metadata["finalizers"] = [*its.finalizers, FINALIZER]
         answer = await self.cluster.patch_ordersaga(*held.key, {"metadata": metadata})
-        held.resource = _newer(its, answer)
-        if fresh and its.spec.idempotency_key is None:
+        held.resource = _newer(held.resource, answer)
+        if fresh and FINALIZER not in its.finalizers and its.spec.idempotency_key is None:
             held.know(presence=Presence.ABSENT)  # with a key of its own, an earlier resource may have placed it
 
     async def _place(self, held: Held, move: Place) -> None:
@@ -258,7 +275,8 @@ class Acts:
         its = held.resource
         left = [name for name in its.finalizers if name != FINALIZER]
         patch = {"metadata": {"resourceVersion": its.resource_version, "finalizers": left or None}}
-        held.resource = _newer(its, await self.cluster.patch_ordersaga(*held.key, patch))
+        answer = await self.cluster.patch_ordersaga(*held.key, patch)
+        held.resource = _newer(held.resource, answer)
 
     async def _announce(self, held: Held, status: Status, number: int) -> None:
         phase = status.phase
@@ -275,14 +293,14 @@ class Acts:
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{its.name[:236]}.{digest}", "namespace": its.namespace},
+            "metadata": {"name": f"{its.name[:236].rstrip('-.')}.{digest}", "namespace": its.namespace},
             "eventTime": self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self.identity[:128] or NAME,
             "action": "Reconcile",
             "reason": reason[:128],
             "type": kind,
-            "note": f"{note[:900]} (saga {held.known.saga_id})",
+            "note": f"{_in_bytes(note, NOTE_BYTES_MAX)} (saga {held.known.saga_id})",
             "regarding": {
                 "apiVersion": "sagaplane.io/v1alpha1",
                 "kind": ORDER_SAGA_KIND,
@@ -302,10 +320,15 @@ class Acts:
         held.told.add(mark)
 
 
+def _in_bytes(text: str, most: int) -> str:
+    """Return as many whole characters of the text as fit: the API server counts the bytes of a note."""
+    return text.encode()[:most].decode(errors="ignore")
+
+
 def _newer(its: OrderSaga, answer: dict[str, Any]) -> OrderSaga:
-    """Return the resource as a write left it."""
+    """Return the resource as a write left it, unless the watch brought a newer one before its answer came."""
     parsed = parse(answer)
-    return parsed if parsed.uid == its.uid else its
+    return parsed if parsed.uid == its.uid and not parsed.is_older_than(its) else its
 
 
 def _order(its: OrderSaga, deadline: datetime) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from saga_operator.acts import Acts
-from saga_operator.cluster import ClusterError, ConflictError, NotThereError
+from saga_operator.cluster import ClusterError, ConflictError, NotThereError, RefusedError, UnavailableError
 from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrdersUnavailableError
 from saga_operator.reconcile import Known, Presence, Release, Remove, SpeakAbort, reconcile, saga_id_of
@@ -226,15 +226,27 @@ class Engine:
         except NotThereError:
             self._forget(key)  # the watch does not tell what went while it was away
         except ConflictError:
-            self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS))  # the watch brings it as it is now
+            self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS))
+            await self._read_again(key)
         except EXPECTED as error:
             self.counts["failures"] += 1
             held.failures += 1
+            if isinstance(error, RefusedError) and held.known.trouble != str(error):
+                log_lines.warning("OrderSaga %s/%s: %s", *key, error)
             held.know(trouble=str(error))
             delay = min(BACKOFF_SECONDS * 2.0 ** min(held.failures - 1, 10), BACKOFF_SECONDS_MAX)
             self._wake(key, self.clock.now() + timedelta(seconds=delay * (1 + 0.2 * self.clock.chance())))
-            if not isinstance(error, ClusterError):
+            if not isinstance(error, UnavailableError):
                 await self._tell_trouble(held)
+
+    async def _read_again(self, key: Key) -> None:
+        """Take up the resource as it is now, for the watch may have brought that before we took up what is older."""
+        try:
+            self.seen(await self.acts.cluster.read_ordersaga(*key))
+        except NotThereError:
+            self._forget(key)
+        except ClusterError as error:
+            log_lines.info("OrderSaga %s/%s is read again later: %s", *key, error)
 
     async def _tell_malformed(self, key: Key, malformed: Malformed) -> None:
         try:
@@ -278,7 +290,11 @@ class Engine:
         status = report(held.resource, held.known, plan, now)
         body = status.to_body()
         if encoded(body) == held.written:
-            return True
+            doubted_at = held.doubted_at
+            if doubted_at is None or now < doubted_at:
+                if doubted_at is not None:
+                    self._wake(held.key, doubted_at)
+                return True
         terminal = status.phase is not None and status.phase.terminal
         earliest = held.earliest_write(SETTLE_SECONDS, SPACING_SECONDS, terminal=terminal)
         if not terminal and self.acts.cluster.waiting > CROWDED:
@@ -288,7 +304,8 @@ class Engine:
             return False
         if not self.leads():
             return False
-        await self.acts.tell(held, status, body, now)
+        if not await self.acts.tell(held, status, body, now):
+            self._wake(held.key, now + timedelta(seconds=BACKOFF_SECONDS_MAX))
         return True
 
     async def _remember(self, held: Held, now: datetime) -> bool:

@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
-from saga_operator.reconcile import Known
+from saga_operator.reconcile import Known, Presence
 from saga_operator.resources import OrderSaga
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+BEHIND = timedelta(seconds=30)
+"""How far the watch may be behind our own writes."""
 
 
 def encoded(status: Mapping[str, Any]) -> bytes:
@@ -32,8 +35,9 @@ class Held:
     """One resource.
 
     `shown` is its status as the API server has it, `written` the status that we last wrote, both encoded, for thousands
-    that are finished stay. `wakes_at` is when it is to be looked at by itself, and `traced` tells that the trace of the
-    saga has what there is to tell of the resource.
+    that are finished stay; `answered` tells what `shown` was after that, and `refusal` why it was not written.
+    `wakes_at` is when it is to be looked at by itself, and `traced` tells that the trace of the saga has what there is
+    to tell of the resource.
     """
 
     key: Key
@@ -43,6 +47,8 @@ class Held:
     shown: bytes = encoded({})
     written: bytes | None = None
     written_at: datetime | None = None
+    answered: int | None = None
+    refusal: str = ""
     wakes_at: datetime | None = None
     failures: int = 0
     traced: bool = False
@@ -50,9 +56,11 @@ class Held:
 
     @property
     def ended_before(self) -> bool:
-        """True when it is written down that it has ended, and its saga is not known to have ended."""
+        """True when it is written down that it has ended, and its saga tells nothing else."""
         phase, state = self.resource.status.phase, self.known.state
-        return phase is not None and phase.terminal and (state is None or not state.phase.terminal)
+        if phase is None or not phase.terminal:
+            return False
+        return state is None or not (state.phase.terminal or self.known.presence is Presence.PRESENT)
 
     def remembered(self) -> dict[str, Any] | None:
         """Return the status of what had ended before, with the generation that is seen now; None when that is in it."""
@@ -61,6 +69,19 @@ class Held:
             return None
         conditions = [{**each, "observedGeneration": generation} for each in shown.get("conditions") or ()]
         return {**shown, "observedGeneration": generation, "conditions": conditions}
+
+    def wrote(self, resource: OrderSaga, status: Mapping[str, Any]) -> None:
+        """Take up what the API server has after a write; the resource is ours where the watch brought a newer one."""
+        if resource is not self.resource:
+            self.resource, self.shown = resource, encoded(status)
+        self.answered = hash(encoded(status))
+
+    @property
+    def doubted_at(self) -> datetime | None:
+        """When the status shown is somebody else's, unless ours is shown by then; None when ours is, or never was."""
+        if self.answered in (None, hash(self.shown)) or self.written_at is None:
+            return None
+        return self.written_at + BEHIND
 
     def know(self, **changes: Any) -> None:  # noqa: ANN401 - the attributes of Known
         """Know more of the saga."""

@@ -16,6 +16,8 @@ from typing import Any
 from saga_operator.cluster import Cluster, ClusterError, ConflictError, NotThereError
 
 RETRY_SECONDS = 2.0
+LEASE_SECONDS_MAX = 300
+"""No operator can be told a longer lease, so that whoever wrote one is none."""
 DRAINING_SINCE, DRAINING_UNTIL = "sagaplane.io/draining-since", "sagaplane.io/draining-until"
 """Annotations of the Lease: so long nothing new is begun, because the platform is being taken away.
 
@@ -52,7 +54,7 @@ class Leadership:
         self._monotonic = monotonic
         self._renewed_at: float | None = None
         self._led = False
-        self._seen: tuple[str, float] | None = None
+        self._seen: tuple[dict[str, Any], float] | None = None
 
     @property
     def leads(self) -> bool:
@@ -114,13 +116,17 @@ class Leadership:
         return True
 
     def _expired(self, lease: dict[str, Any]) -> bool:
-        """Tell whether nobody renewed the lease for its duration, by our own clock: no other is trusted."""
-        version = lease["metadata"]["resourceVersion"]
+        """Tell whether nobody renewed the lease for its duration, by our own clock: no other is trusted.
+
+        Whoever writes beside the spec renews nothing.
+        """
+        spec = lease.get("spec") or {}
         now = self._monotonic()
-        if self._seen is None or self._seen[0] != version:
-            self._seen = (version, now)
+        if self._seen is None or self._seen[0] != spec:
+            self._seen = (spec, now)
             return False
-        return now - self._seen[1] > float((lease.get("spec") or {}).get("leaseDurationSeconds") or self._lease_seconds)
+        seconds = spec.get("leaseDurationSeconds") or self._lease_seconds
+        return now - self._seen[1] > min(seconds, LEASE_SECONDS_MAX)
 
     def _body(self, lease: dict[str, Any] | None, *, holder: str | None = None) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -155,7 +161,9 @@ class Leadership:
 
 
 def _moment(text: str | None) -> datetime | None:
+    """Return the moment that a mark tells; one that is none, or of no time zone, tells nothing."""
     try:
-        return datetime.fromisoformat(text) if text else None
+        moment = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -7,7 +7,7 @@ or twice, or by two operators at once, leads to the same place, because each mov
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 
 from saga_operator.resources import FINALIZER, STARTED_AT, DeletionPolicy, OrderSaga
 from sagakit.core.deadlines import due_at, due_now
@@ -157,13 +157,13 @@ def idempotency_key(its: OrderSaga) -> str:
 def started_at(its: OrderSaga) -> datetime | None:
     """Return when the resource's order was first about to be placed; a mark that is none counts as its creation."""
     text = its.annotations.get(STARTED_AT)
-    if not text:
+    if text is None:
         return None
     try:
         marked = datetime.fromisoformat(text)
     except ValueError:
         return its.created_at
-    return marked if marked.tzinfo is not None and marked.year < MAXYEAR else its.created_at
+    return marked if marked.tzinfo is not None and MINYEAR < marked.year < MAXYEAR else its.created_at
 
 
 def deadline_of(its: OrderSaga, known: Known) -> datetime | None:
@@ -179,6 +179,9 @@ def deadline_of(its: OrderSaga, known: Known) -> datetime | None:
 def reconcile(its: OrderSaga, known: Known, now: datetime, *, draining: bool = False) -> Plan:
     """Return the plan. `draining` means that the platform is being taken away: nothing new is begun."""
     ended_at = _ended_at(its, known)
+    if ended_at is not None and known.presence is Presence.UNKNOWN and known.state is None and _is_held(its):
+        # Anybody can write a status: its word alone lets nothing go that money may be owed for.
+        return Plan((Find(),), wake_at=now + AGAIN)
     if ended_at is not None:
         return _after_the_end(its, ended_at, now)
     if its.deleted_at is not None:
@@ -193,7 +196,7 @@ def reconcile(its: OrderSaga, known: Known, now: datetime, *, draining: bool = F
             return Plan(wake_at=now + AGAIN)
         return Plan((Hold(now, finalizer=_to_be_held(its)),))
     moves: list[Move] = []
-    if _to_be_held(its) and FINALIZER not in its.finalizers and not draining:
+    if _to_be_held(its) and not _is_held(its) and not draining:
         moves.append(Hold(started_at(its) or now, finalizer=True))
     moves += _speak(its, known, now)
     if known.presence is not Presence.PRESENT:
@@ -223,9 +226,11 @@ def never_begins(its: OrderSaga, known: Known, now: datetime) -> Ending | None:
 
 
 def _ended_at(its: OrderSaga, known: Known) -> datetime | None:
-    """Return when it ended, as far as it has: told by the saga, or written down before."""
+    """Return when it ended, as far as it has: told by the saga, or written down before where the saga tells nothing."""
     if known.state is not None and known.state.phase.terminal:
         return known.state.ended_at or its.status.completion_time
+    if known.state is not None and known.presence is Presence.PRESENT:
+        return None
     if its.status.phase in _TERMINAL and its.status.completion_time is not None:
         return its.status.completion_time
     return None
@@ -242,10 +247,9 @@ def _after_the_end(its: OrderSaga, ended_at: datetime, now: datetime) -> Plan:
 
 def _before_deletion(its: OrderSaga, known: Known, now: datetime) -> Plan:
     """Compensate first, where that is wished: the object leaves when nothing is owed."""
-    if FINALIZER not in its.finalizers:
+    if not _is_held(its):
         return Plan()
-    never_placed = its.spec.saga_ref is None and (started_at(its) is None or known.refusal is not None)
-    if never_placed or not _to_be_held(its) or known.presence is Presence.ABSENT:
+    if known.refusal is not None or not _to_be_held(its) or known.presence is Presence.ABSENT:
         return Plan((Release(),))
     moves: list[Move] = [*_speak(its, known, now)]
     if known.presence is Presence.UNKNOWN:
@@ -264,7 +268,10 @@ def _seek(its: OrderSaga, known: Known, now: datetime) -> tuple[Move, ...]:
     if its.spec.saga_ref is not None:
         return (Find(),) if known.looked_at is None or now - known.looked_at >= AGAIN else ()
     deadline = deadline_of(its, known)
-    return (Place(deadline),) if deadline is not None and now < deadline else ()
+    if deadline is None or now >= deadline:
+        return ()
+    # A mark of the future, which somebody else wrote, gives nobody more time than the spec does.
+    return (Place(min(deadline, now + timedelta(seconds=its.spec.timeout_seconds))),)
 
 
 def _speak(its: OrderSaga, known: Known, now: datetime) -> Iterator[Move]:
@@ -345,8 +352,12 @@ def _to_be_held(its: OrderSaga) -> bool:
     return its.spec.deletion_policy is DeletionPolicy.COMPENSATE
 
 
+def _is_held(its: OrderSaga) -> bool:
+    return FINALIZER in its.finalizers
+
+
 def _released(its: OrderSaga) -> tuple[Move, ...]:
-    return (Release(),) if FINALIZER in its.finalizers else ()
+    return (Release(),) if _is_held(its) else ()
 
 
 _TERMINAL = frozenset(phase.value for phase in Phase if phase.terminal)

@@ -31,6 +31,11 @@ class Resource(Shape, frozen=True, kw_only=True):
     finalizers: tuple[str, ...] = ()
     annotations: Mapping[str, str] = {}
 
+    def is_older_than(self, other: "Resource") -> bool:
+        """Tell whether it was stored before the other, as far as their versions tell: numbers that grow."""
+        mine, others = self.resource_version, other.resource_version
+        return mine.isdecimal() and others.isdecimal() and int(mine) < int(others)
+
 
 class OrderSaga(Resource, frozen=True, kw_only=True):
     """One saga as a resource: what is wanted, and what was last reported."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.unit.operator.memory_api import Fault, refused
+from tests.unit.operator.memory_api import Fault, no_fault, refused
 from tests.unit.operator.memory_shop import Desk, Shop
 from tests.unit.operator.operators import KEY, NAME, NAMESPACE, Operators, is_held, manifest
 from typing_extensions import override
@@ -363,6 +363,121 @@ def test_a_saga_is_let_go_at_its_end_also_where_somebody_else_wrote_another_end(
     assert other is not None
     assert other["status"]["phase"] == "Killed"
     assert not is_held(other)
+
+
+@pytest.mark.parametrize("plays", [Plays.SUCCEEDS, Plays.SUCCEEDS_SLOWLY])
+def test_a_deletion_that_is_seen_before_the_answer_to_an_earlier_write_is_not_forgotten(plays: Plays) -> None:
+    world = world_with(Script({"inventory": plays}), timeoutSeconds=600)
+    (operator,) = world.everyone
+    write = world.api.patch_namespaced_custom_object_status
+
+    async def overtaken(*args: Any, **more: Any) -> Body:  # noqa: ANN401 - as the client library has it
+        answer = await write(*args, **more)
+        if "deletionTimestamp" not in world.api.objects[ORDER_SAGA_PLURAL, *KEY]["metadata"]:
+            world.api.remove(*KEY)
+            while world.see(operator):
+                pass
+        return answer
+
+    world.api.patch_namespaced_custom_object_status = overtaken  # type: ignore[method-assign]
+    world.settle(60)
+    assert world.wrongs == []
+    assert world.api.order_saga(*KEY) is None
+
+
+@pytest.mark.parametrize("conflicts", [1, 5])
+def test_what_changed_under_an_operator_that_did_not_hear_of_it_is_read_again(conflicts: int) -> None:
+    world = world_with()
+    (operator,) = world.everyone
+    while not is_held(world.api.order_saga(*KEY)):
+        assert world.see(operator) or world.work(operator)
+    for number in range(conflicts):
+        stored = world.api.objects[ORDER_SAGA_PLURAL, *KEY]
+        stored["metadata"] |= {"resourceVersion": f"{number}-unheard"}
+    assert ended(world)["status"]["phase"] == "Completed"
+
+
+def refusing(call: str) -> Callable[[str], Fault | None]:
+    """Return the fate of an API server that lets an operator do all but this."""
+    return lambda its: Fault(refused(403, f"cannot {its}")) if its == call else None
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_status_that_could_not_be_written_for_a_while_is_written_afterwards(deleted: bool) -> None:
+    world = world_with()
+    world.api.fate = refusing(f"patch {ORDER_SAGA_PLURAL}/status")
+    if deleted:
+        slowly(world, 0.05)
+        world.api.remove(*KEY)
+    world.settle(60)
+    body = world.api.order_saga(*KEY)
+    assert not is_held(body), "the saga does not wait for that, nor does what the object holds"
+    if not deleted:
+        assert "phase" not in (body or {}).get("status", {})
+        world.api.fate = no_fault
+        assert ended(world)["status"]["phase"] == "Completed"
+
+
+def test_what_an_operator_may_not_do_is_told_in_the_status_and_done_when_it_may() -> None:
+    world = world_with()
+    world.api.fate = refusing(f"patch {ORDER_SAGA_PLURAL}")
+    world.settle(20)
+    status = world.api.objects[ORDER_SAGA_PLURAL, *KEY]["status"]
+    assert (status["phase"], status["reason"]) == ("Pending", "Retrying")
+    assert f"cannot patch {ORDER_SAGA_PLURAL}" in status["message"]
+    world.api.fate = no_fault
+    assert ended(world)["status"]["phase"] == "Completed"
+
+
+@pytest.mark.parametrize("change", [{"steps": []}, {"observedGeneration": 99}, {"message": "all is well"}], ids=str)
+def test_a_status_that_somebody_overwrote_is_written_again(change: Body) -> None:
+    world = world_with(timeoutSeconds=600, suspend=True)
+    world.settle(60)
+    stored = world.api.objects[ORDER_SAGA_PLURAL, *KEY]
+    before = stored["status"]
+    world.api.overwrite_status(*KEY, **change)
+    assert world.api.objects[ORDER_SAGA_PLURAL, *KEY]["status"] != before
+    world.settle(60)
+    assert world.api.objects[ORDER_SAGA_PLURAL, *KEY]["status"] == before
+
+
+def test_a_running_saga_of_which_somebody_wrote_that_it_ended_is_held_and_taken_back_when_it_is_deleted() -> None:
+    world = world_with(Script({"inventory": Plays.SUCCEEDS_SLOWLY}))
+    operator = world.everyone[0]
+    while not world.shop.stories:
+        assert world.see(operator) or world.work(operator)
+    world.api.overwrite_status(*KEY, phase="Completed", completionTime="2026-01-01T00:00:00Z")
+    world.kill(operator)
+    world.start()
+    for _ in range(3):
+        while world.see(world.everyone[0]) or world.work(world.everyone[0]):
+            pass
+        assert is_held(world.api.order_saga(*KEY))
+        world.pass_time(2.0)
+    world.api.remove(*KEY)
+    world.settle()
+    assert world.wrongs == []
+    assert world.api.order_saga(*KEY) is None
+    foreign = [body for place, body in world.api.objects.items() if place[0] == "events"]
+    assert any(body["reason"] == "StatusForeign" for body in foreign)
+
+
+def test_an_event_has_a_name_and_a_note_that_an_api_server_takes_whatever_the_resource_is_called() -> None:
+    world = Operators()
+    world.start()
+    name = "a" * 235 + "-" + "b" * 17
+    world.api.make(ORDER_SAGA_PLURAL, manifest(name=name, suspend=True))
+    world.settle(10)
+    reason = "\N{CJK UNIFIED IDEOGRAPH-5BA2}" * 500
+    world.api.edit(NAMESPACE, name, cancel=True, cancelReason=reason)
+    world.settle(60)
+    events = [body for place, body in world.api.objects.items() if place[0] == "events"]
+    assert events
+    for each in events:
+        assert all(part[-1].isalnum() for part in each["metadata"]["name"].split("."))
+        assert len(each["metadata"]["name"]) <= 253
+        assert len(each["note"].encode()) <= 1024
+    assert any(reason[:100] in each["note"] for each in events)
 
 
 def test_a_malformed_resource_for_which_something_was_begun_is_not_let_go() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.memory_api import Fault, MemoryApi, MemoryCluster, refused
@@ -12,7 +13,7 @@ from tests.unit.operator.operators import at_once
 from typing_extensions import override
 
 from saga_operator.cluster import Body
-from saga_operator.lease import DRAINING_SINCE, DRAINING_UNTIL, RETRY_SECONDS, Leadership
+from saga_operator.lease import DRAINING_SINCE, DRAINING_UNTIL, LEASE_SECONDS_MAX, RETRY_SECONDS, Leadership
 from sagakit.testing.rehearsal import HandClock
 
 NAMESPACE, LEASE = "sagaplane", "sagaplane-operator"
@@ -216,6 +217,38 @@ def test_a_lease_that_somebody_deletes_or_forbids_stops_no_operator() -> None:
     del election.api.objects["leases", NAMESPACE, LEASE]
     election.rounds(1, one)
     assert one.leads
+
+
+def test_a_lease_that_somebody_annotates_again_and_again_ends_as_any_other() -> None:
+    election = Election()
+    one, other = election.candidates
+    election.rounds(1, one)
+    for number in range(int(2 * LEASE_SECONDS / RETRY_SECONDS)):
+        at_once(MemoryCluster(election.api).annotate_lease(NAMESPACE, LEASE, {"note": str(number)}))
+        election.rounds(1, other)
+    assert election.leaders == ["other"]
+
+
+def test_a_stranger_who_wrote_a_lease_for_years_leads_for_five_minutes_at_most() -> None:
+    election = Election()
+    one, _ = election.candidates
+    election.rounds(1, one)
+    election.lease["spec"] |= {"holderIdentity": "stranger", "leaseDurationSeconds": 2**31 - 1}
+    election.rounds(int(LEASE_SECONDS_MAX / RETRY_SECONDS), one)
+    assert election.leaders == []
+    election.rounds(2, one)
+    assert election.leaders == ["one"]
+
+
+@pytest.mark.parametrize("mark", ["2999-01-01T00:00:00", "2999-01-01", "some day"])
+def test_a_mark_that_is_no_moment_drains_nobody_and_stops_nobody(mark: str) -> None:
+    election = Election()
+    one, _ = election.candidates
+    election.rounds(1, one)
+    at_once(MemoryCluster(election.api).annotate_lease(NAMESPACE, LEASE, {DRAINING_UNTIL: mark, DRAINING_SINCE: mark}))
+    election.rounds(1, one)
+    assert one.leads
+    assert not one.draining
 
 
 def test_every_operator_sees_that_the_platform_is_being_taken_away_until_it_is_gone() -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 from tests.unit.operator.values import ABORT, DEADLINE, DONE, SECOND, T0, known_of, resource, running
 
 from saga_operator.reconcile import (
@@ -26,7 +27,7 @@ from saga_operator.reconcile import (
     saga_id_of,
 )
 from saga_operator.report import report
-from saga_operator.resources import OrderSaga
+from saga_operator.resources import STARTED_AT, OrderSaga
 from sagakit.core.facts import AbortCode, Phase, Verb
 
 LIVE = (Phase.PENDING, Phase.RUNNING, Phase.COMPENSATING, Phase.NEEDS_INTERVENTION)
@@ -251,15 +252,14 @@ def test_an_orphan_leaves_at_once_and_its_saga_runs_on(phase: Phase) -> None:
 
 
 def test_whoever_was_never_placed_leaves_at_once() -> None:
-    early, refused = resource(begun=False, deleted=True, finalizer=True), resource(deleted=True)
-    absent = resource(deleted=True)
-    assert moves(early, known_of(early, Presence.UNKNOWN)) == (Release(),)
+    refused, absent = resource(deleted=True), resource(deleted=True)
     assert moves(absent, known_of(absent, Presence.ABSENT)) == (Release(),)
     assert moves(refused, known_of(refused, refusal=Refusal("no"))) == (Release(),)
 
 
-def test_whoever_is_deleted_while_it_is_not_known_whether_it_was_placed_is_looked_for_first() -> None:
-    its = resource(deleted=True)
+@pytest.mark.parametrize("begun", [True, False], ids=["", "whose mark somebody took off"])
+def test_whoever_is_deleted_while_it_is_not_known_whether_it_was_placed_is_looked_for_first(begun: bool) -> None:
+    its = resource(begun=begun, deleted=True, finalizer=True)
     assert moves(its, known_of(its, Presence.UNKNOWN)) == (Find(),)
 
 
@@ -280,11 +280,33 @@ def test_a_resource_that_never_began_is_removed_too_when_it_has_ended_for_long_e
     assert moves(ended, known_of(ended, Presence.UNKNOWN), T0 + timedelta(minutes=1)) == (Remove(),)
 
 
-def test_what_is_written_down_as_ended_is_let_go_without_asking_anybody() -> None:
+def test_what_is_written_down_as_ended_and_still_held_is_looked_for_before_it_is_let_go() -> None:
     its = resource()
     done = running(its, Phase.COMPLETED)
     ended = resource(status=report(its, done, reconcile(its, done, T0), T0))
-    assert moves(ended, Known(saga_id_of(ended))) == (Release(),)
+    assert moves(ended, Known(saga_id_of(ended))) == (Find(),)
+    assert moves(ended, running(ended, Phase.COMPLETED)) == (Release(),)
+    assert moves(ended, known_of(ended, Presence.ABSENT)) == (Release(),)
+
+
+@pytest.mark.parametrize("phase", LIVE)
+def test_a_status_in_which_somebody_else_wrote_an_end_ends_no_saga(phase: Phase) -> None:
+    its = resource()
+    done = running(its, Phase.COMPLETED)
+    forged = report(its, done, reconcile(its, done, T0), T0)
+    ended, deleted = resource(status=forged), resource(status=forged, deleted=True)
+    assert Release() not in moves(ended, running(ended, phase))
+    assert Release() not in moves(deleted, running(deleted, phase))
+    assert speaks(ended, running(ended, Phase.RUNNING), DEADLINE)
+
+
+@pytest.mark.parametrize("mark", ["", "2999-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9998-12-31T23:59:59Z"])
+def test_a_mark_that_somebody_else_wrote_gives_no_more_time_than_the_spec(mark: str) -> None:
+    its = resource()
+    its = changed(its, annotations={**its.annotations, STARTED_AT: mark})
+    (place,) = moves(its, known_of(its, Presence.ABSENT))
+    assert isinstance(place, Place)
+    assert place.deadline <= T0 + timedelta(seconds=its.spec.timeout_seconds)
 
 
 def test_a_resource_made_again_with_its_key_is_the_same_order_and_without_one_another() -> None:
