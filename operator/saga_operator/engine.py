@@ -285,7 +285,7 @@ class Engine:
         """Write the status if it differs and the time has come; tell whether nothing is left to be written."""
         now = self.clock.now()
         plan = reconcile(held.resource, held.known, now, draining=self.draining())
-        if held.ended_before and plan.ending is None:
+        if plan.ending is None and (held.ended_before or held.unheard):
             return await self._remember(held, now)
         status = report(held.resource, held.known, plan, now)
         body = status.to_body()
@@ -309,10 +309,18 @@ class Engine:
         return True
 
     async def _remember(self, held: Held, now: datetime) -> bool:
-        """Leave the status of what had ended before as it is; only a later change of the spec has been seen too."""
-        body = held.remembered()
-        if body is not None and self.leads():
-            await self.acts.write(held, body, now)
+        """Leave the status as somebody wrote it who knew more; only a later change of the spec has been seen too.
+
+        Why nothing newer is known of a saga that runs is told.
+        """
+        body = held.remembered(held.known.trouble if held.unheard else "")
+        if body is None or not self.leads():
+            return True
+        earliest = held.earliest_write(SETTLE_SECONDS, SPACING_SECONDS, terminal=held.ended_before)
+        if now < earliest:
+            self._wake(held.key, earliest)
+            return False
+        await self.acts.write(held, body, now)
         return True
 
     def _take(self, key: Key, resource: OrderSaga, shown: Mapping[str, Any]) -> None:

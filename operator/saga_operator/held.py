@@ -8,11 +8,17 @@ from typing import Any
 import msgspec
 
 from saga_operator.reconcile import Known, Presence
-from saga_operator.resources import OrderSaga
+from saga_operator.report import RETRYING
+from saga_operator.resources import OrderSaga, shortened
+from sagakit.core.facts import Phase
 
 Key = tuple[str, str]
 """Namespace and name."""
 
+TROUBLE_LENGTH_MAX = 256
+"""So short that a status with it three times stays within its bounds."""
+WHY = ("Succeeded", "Reconciling")
+"""The conditions of a running saga that say why it stands where it does."""
 BEHIND = timedelta(seconds=30)
 """How far the watch may be behind our own writes."""
 
@@ -62,13 +68,29 @@ class Held:
             return False
         return state is None or not (state.phase.terminal or self.known.presence is Presence.PRESENT)
 
-    def remembered(self) -> dict[str, Any] | None:
-        """Return the status of what had ended before, with the generation that is seen now; None when that is in it."""
+    @property
+    def unheard(self) -> bool:
+        """True when it is written down that its saga runs, and nobody has told us of it yet: another operator wrote."""
+        phase, known = self.resource.status.phase, self.known
+        if phase is None or phase is Phase.PENDING or phase.terminal:
+            return False
+        return known.state is None and known.presence is Presence.UNKNOWN and known.refusal is None
+
+    def remembered(self, trouble: str = "") -> dict[str, Any] | None:
+        """Return the status as it is shown, with the generation that is seen now, and why nothing newer is known.
+
+        None when all that is in it.
+        """
         generation, shown = self.resource.generation, msgspec.json.decode(self.shown)
-        if not shown or shown.get("observedGeneration") == generation:
+        if not shown:
             return None
-        conditions = [{**each, "observedGeneration": generation} for each in shown.get("conditions") or ()]
-        return {**shown, "observedGeneration": generation, "conditions": conditions}
+        why = {"reason": RETRYING, "message": shortened(trouble, TROUBLE_LENGTH_MAX)} if trouble else {}
+        conditions = [
+            {**each, "observedGeneration": generation, **(why if each.get("type") in WHY else {})}
+            for each in shown.get("conditions") or ()
+        ]
+        body = {**shown, "observedGeneration": generation, "conditions": conditions, **why}
+        return body if body != shown else None
 
     def wrote(self, resource: OrderSaga, status: Mapping[str, Any]) -> None:
         """Take up what the API server has after a write; the resource is ours where the watch brought a newer one."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from saga_operator.resources import shortened
 from saga_operator.settings import PREFIX
 from sagakit.core.facts import AbortAsked, AbortCode, Phase, StepStatus, Verb
 from sagakit.core.messages import Mode
@@ -20,6 +21,7 @@ from sagakit.runtime.http.problems import PROBLEM_TYPE
 
 ACTOR = "operator"
 PAGE = 100
+SHOWN_CHARACTERS_MAX = 80
 JSON = {"Content-Type": "application/json"}
 
 
@@ -247,8 +249,11 @@ class OrderService:
             raise OrdersUnavailableError(said, undone=undone)
         if not told.is_a_no:
             # Believed, it would end a saga, or let a resource go that money is owed for.
-            said = f"{method} {answer.url} is answered HTTP {answer.status_code}, and not by an order service"
-            raise OrdersUnavailableError(f"{said}: look at {PREFIX}ORDER_URL, and at what is in between")
+            words = shortened(answer.text, SHOWN_CHARACTERS_MAX) or "nothing"
+            said = f"{answer.url.copy_with(query=None)} is answered HTTP {answer.status_code}, not by an order service"
+            raise OrdersUnavailableError(
+                f"{said}: look at {PREFIX}ORDER_URL, and at what is in between; it says {words}"
+            )
         return answer
 
 

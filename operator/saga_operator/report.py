@@ -31,6 +31,8 @@ from sagakit.core.state import SagaState, pivot_succeeded
 from sagakit.core.traces import sampled, trace_of
 from sagakit.core.waiting import WaitsFor, waiting
 
+RETRYING = "Retrying"
+"""The reason while something that is to be done cannot be done."""
 TIMED_OUT = frozenset({AbortCode.DEADLINE_PASSED.value, AbortCode.STEP_TIMED_OUT.value})
 NOT_A_WORD = re.compile(r"[^A-Za-z0-9]+")
 WAITS = {
@@ -121,7 +123,7 @@ def _why(its: OrderSaga, known: Known, ending: Ending | None, phase: Phase) -> t
     if phase is Phase.COMPENSATED:
         return word(state.reason or "UNKNOWN"), _ended_sentence(state)
     if known.trouble:
-        return "Retrying", known.trouble
+        return RETRYING, known.trouble
     found = waiting(known.definition, state) if known.definition is not None else None
     if found is None:
         return phase.value, "the order service is to conclude"
@@ -136,7 +138,7 @@ def _why_pending(its: OrderSaga, known: Known) -> tuple[str, str]:
     if started_at(its) is None and its.spec.suspend:
         return "Suspended", "suspend is true: the order is placed when it is false"
     if known.trouble:
-        return "Retrying", f"the order is not known to be placed: {known.trouble}"
+        return RETRYING, f"the order is not known to be placed: {known.trouble}"
     if started_at(its) is None and its.spec.saga_ref is None:
         return "NotStarted", "nothing is begun while the platform is being taken away"
     return "Placing", "the order is being placed"

@@ -615,6 +615,46 @@ async def test_a_deadline_that_passes_before_a_failed_look_is_tried_again_is_kep
     assert abort.source == "operator"
 
 
+def shown(world: Operators) -> Body:
+    body = world.api.order_saga(*KEY)
+    assert body is not None
+    status: Body = body["status"]
+    return status
+
+
+def test_who_leads_anew_leaves_the_status_of_a_running_saga_while_the_order_service_is_away() -> None:
+    world = world_with(Script({"inventory": Plays.SUCCEEDS_SLOWLY}))
+    (first,) = world.everyone
+    for _ in range(3):
+        while world.see(first) or world.listen(first) or world.work(first) or world.shop.deliver():
+            pass
+        world.pass_time(1.0)
+    before = shown(world)
+    assert (before["phase"], before["steps"][0]["state"]) == ("Running", "Succeeded")
+    world.kill(first)
+    world.orders_are_away = True
+    second = world.start()
+    for _ in range(3):
+        while world.see(second) or world.work(second):
+            pass
+        world.pass_time(2.0)
+    status = shown(world)
+    said = ("reason", "message", "conditions")
+    assert {name: its for name, its in status.items() if name not in said} == {
+        name: its for name, its in before.items() if name not in said
+    }
+    assert status["reason"] == "Retrying"
+    assert "order" in status["message"]
+    told = {each["type"]: each for each in status["conditions"]}
+    assert told["Reconciling"]["message"] == told["Succeeded"]["message"] == status["message"]
+    assert {kind: each["status"] for kind, each in told.items()} == {
+        each["type"]: each["status"] for each in before["conditions"]
+    }
+    world.orders_are_away = False
+    assert ended(world)["status"]["phase"] == "Completed"
+    assert [each["phase"] for each in shown(world)["transitions"]].count("Running") == 1
+
+
 class SilentDesk(Desk):
     """An order service that takes every question and answers none."""
 

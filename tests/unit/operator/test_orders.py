@@ -51,6 +51,17 @@ def said(error: ProblemError) -> httpx.Response:
     return httpx.Response(error.problem.status, headers=headers, content=content)
 
 
+def test_what_somebody_else_answers_is_told_in_a_line() -> None:
+    page = "<html>\n" + "<p>a wall</p>\n" * 100
+    with pytest.raises(OrdersUnavailableError) as error:
+        asked(ASKED["find"], httpx.Response(403, text=page))
+    said = str(error.value)
+    assert said.startswith("http://orders/sagas/saga-1 is answered HTTP 403, not by an order service: look at SAGA")
+    assert "it says <html> <p>a wall</p>" in said
+    assert len(said) <= 256
+    assert "\n" not in said
+
+
 @pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 def test_who_is_no_order_service_decides_nothing(ask: Ask, answer: httpx.Response) -> None:
