@@ -6,7 +6,7 @@ Both speak through aiohttp, which tells whoever traces a session when a request 
 import time
 from asyncio import CancelledError
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPMethod
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ Tell = Callable[[Callable[[], None]], object]
 """Brings a count to where all are kept."""
 TIMEOUT, CANCELLED, UNREACHABLE = "timeout", "cancelled", "unreachable"
 WATCH, LIST, GET = "watch", "list", "get"
-VERBS = {
+VERBS: Mapping[str, str] = {
     HTTPMethod.POST: "create",
     HTTPMethod.PUT: "update",
     HTTPMethod.PATCH: "patch",
@@ -74,7 +74,7 @@ class ApiRequests:
 def verb_of(method: str, url: URL) -> str:
     """Return what a request does, in the words of Kubernetes."""
     if method != HTTPMethod.GET:
-        return VERBS.get(HTTPMethod(method), method.lower())
+        return VERBS.get(method, method.lower())
     if url.query.get("watch") in ("true", "1"):
         return WATCH
     return LIST if _is_collection(url.path.strip("/").split("/")) else GET

@@ -30,7 +30,6 @@ from sagakit.core.traces import Span, root_of
 from sagakit.ports import LogUnavailableError
 from sagakit.testing.script import Plays, Script
 
-SAGA_CALLS = ("place", "find", "wish", "publish")
 API_CALLS = (
     f"patch {ORDER_SAGA_PLURAL}",
     f"patch {ORDER_SAGA_PLURAL}/status",
