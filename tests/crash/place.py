@@ -42,17 +42,19 @@ SERVERS_IDLE_SECONDS = 0.02
 
 
 class HastyClock:
-    """Twenty seconds in each second, across restarts; every third chance is a bad one, so that luck fails no test."""
+    """Twenty seconds in each second, across restarts; every third chance is a bad one, and so are the first ones."""
 
-    def __init__(self, since: float = EPOCH_SECONDS) -> None:
+    def __init__(self, since: float = EPOCH_SECONDS, bad_chances: int = 0) -> None:
         self._since = since
+        self._bad_chances = bad_chances
         self._draws = count()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._since + (time.time() - self._since) * SPEED, UTC)
 
     def chance(self) -> float:
-        return 0.9 if next(self._draws) % 3 else 0.0
+        draw = next(self._draws)
+        return 0.9 if draw % 3 and draw >= self._bad_chances else 0.0
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / SPEED)
@@ -77,13 +79,15 @@ class Premises:
 class Place:
     """Where each process of a shop finds the same log and the same books. What is not on a server is in files.
 
-    Brokers date what they take by their own clock, so there the hasty clock begins at the present.
+    Brokers date what they take by their own clock, so there the hasty clock begins at the present. Each process has
+    that many bad chances before any other.
     """
 
     directory: Path
     kafka: KafkaSettings | None = None
     database_url: str = ""
     since: float = EPOCH_SECONDS
+    bad_chances: int = 0
 
     @property
     def is_in_files(self) -> bool:
@@ -99,7 +103,7 @@ class Place:
                 await migrate(Address(self.database_url, name), tables)
 
     async def open(self) -> Premises:
-        clock = HastyClock(self.since)
+        clock = HastyClock(self.since, self.bad_chances)
         stores = {name: self._store(name, tables) for name, tables in TABLES.items()}
         idle_seconds = FILES_IDLE_SECONDS if self.is_in_files else SERVERS_IDLE_SECONDS
         return Premises(clock, await self._log(clock.now), stores, idle_seconds)

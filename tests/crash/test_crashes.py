@@ -12,12 +12,15 @@ from tests.crash.driver import ON_HAND
 from tests.crash.place import Place
 from tests.crash.processes import born, settle
 
+from sagakit.core.facts import VerbAsked
 from sagakit.runtime.failpoints import LEASE_NAMES, NAMES
 
 PASSES = (1, 2, 5)
 OFTEN = ("consumer.", "relay.", "http.")
 """Where a process comes by at least five times; elsewhere two passes are tried."""
 KILLS_AT_RANDOM = 6
+BAD_CHANCES = 100
+"""Enough for eight silent answers to one call, each with a delay, while five other orders call too."""
 
 
 @pytest.mark.parametrize("place", [*NAMES, *LEASE_NAMES])
@@ -40,6 +43,11 @@ def test_whoever_is_killed_at_any_moment_leaves_books_that_balance_after_the_res
         process.kill()
         process.join()
     settle(Place(tmp_path), KILLS_AT_RANDOM)
+
+
+def test_whoever_asks_the_bank_in_vain_too_often_is_helped_by_a_person(tmp_path: Path) -> None:
+    books = settle(Place(tmp_path, bad_chances=BAD_CHANCES), 0)
+    assert [fact for facts in books.facts.values() for fact in facts if type(fact) is VerbAsked]
 
 
 def test_books_that_were_tampered_with_do_not_balance(tmp_path: Path) -> None:
