@@ -11,6 +11,7 @@ from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedE
 from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import (
+    IN_DOUBT,
     Find,
     Hold,
     Move,
@@ -79,7 +80,6 @@ class Acts:
     counts: Counter[str] = field(default_factory=Counter)
     witness: Witness = field(init=False)
     """Sees what is published: metrics and spans come from that."""
-    _malformed_told: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """See what is published of the sagas that are known here."""
@@ -197,11 +197,11 @@ class Acts:
                 patch = {"resourceVersion": metadata.get("resourceVersion"), "finalizers": left or None}
                 await self.cluster.patch_ordersaga(*key, {"metadata": patch})
             return
-        body = report_malformed(malformed.sentence, int(metadata.get("generation") or 1), self.clock.now()).to_body()
-        if self._malformed_told.get(str(metadata["uid"])) == malformed.sentence:
+        if malformed.told:
             return
+        body = report_malformed(malformed.sentence, int(metadata.get("generation") or 1), self.clock.now()).to_body()
         await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *key, str(metadata["uid"]), body)
-        self._malformed_told[str(metadata["uid"])] = malformed.sentence
+        malformed.told = True
 
     async def warn(self, held: Held, reason: str, note: str) -> None:
         """Tell by an Event that something was not done; once for each note."""
@@ -227,11 +227,15 @@ class Acts:
         except RefusedOrderError as error:
             if error.field in PASSING_FIELDS:
                 raise OrdersUnavailableError(str(error), undone=True) from error
+            if error.conflict and its.spec.idempotency_key is None:
+                # Nobody else has this key: it is our own order, sent before with what has changed since.
+                held.know(presence=Presence.UNKNOWN)
+                raise OrdersUnavailableError(str(error)) from error
             held.know(refusal=Refusal(str(error), conflict=error.conflict), trouble="")
             return
         except OrdersUnavailableError as error:
             if not error.undone:
-                held.know(presence=Presence.UNKNOWN)
+                held.know(presence=Presence.UNKNOWN, doubted_until=self.clock.now() + IN_DOUBT)
             raise
         # It is said in the log; if that is not heard soon, it is looked up.
         held.know(presence=Presence.PRESENT, trouble="", looked_at=self.clock.now())

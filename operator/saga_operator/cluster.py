@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -25,7 +25,7 @@ from saga_operator.pace import Pace
 from saga_operator.resources import FIELD_MANAGER, GROUP, ORDER_SAGA_PLURAL, VERSION
 
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
-PAGE = 500
+PAGE, FEW = 500, 50
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 """What every container of a cluster has in its environment."""
 
@@ -60,6 +60,8 @@ class Cluster:
 
         In `requests` those of `client` are counted, and of whoever else speaks to this API server.
         """
+        self.may_write: Callable[[], bool] = lambda: True
+        """Whoever shares its work with others writes only while this is so: it is asked last before each write."""
         self.requests = requests
         self.writes: Counter[tuple[str, str]] = Counter()
         # From zero on, so that whoever looks for a change sees the first.
@@ -100,6 +102,11 @@ class Cluster:
     async def list_ordersagas(self, namespace: str | None, labels: str = "") -> list[Body]:
         """Return all OrderSagas of a namespace, or of all."""
         return [body async for body in self._list(ORDER_SAGA_PLURAL, namespace, labels)]
+
+    async def names_of(self, plural: str, namespace: str | None) -> set[tuple[str, str]]:
+        """Return namespace and name of all resources of a kind; few bodies are in memory at a time."""
+        found = self._list(plural, namespace, "", FEW)
+        return {(body["metadata"].get("namespace", ""), body["metadata"]["name"]) async for body in found}
 
     async def read_ordersaga(self, namespace: str, name: str) -> Body:
         return await self._call("get", GROUP, VERSION, namespace, ORDER_SAGA_PLURAL, name)
@@ -179,10 +186,12 @@ class Cluster:
             )
         )
 
-    async def _list(self, plural: str, namespace: str | None, labels: str) -> AsyncIterator[Body]:
+    async def _list(
+        self, plural: str, namespace: str | None, labels: str, page_size: int = PAGE
+    ) -> AsyncIterator[Body]:
         token: str | None = None
         while True:
-            more: Body = {"limit": PAGE, "_request_timeout": self._seconds * 4}
+            more: Body = {"limit": page_size, "_request_timeout": self._seconds * 4}
             if token:
                 more["_continue"] = token
             if labels:
@@ -240,6 +249,9 @@ class Cluster:
         except BaseException:
             call.close()
             raise
+        if not self.may_write():
+            call.close()
+            raise UnavailableError("somebody else leads by now")
         self.writes[verb, what] += 1
         return await self._answered(call)
 

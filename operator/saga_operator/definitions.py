@@ -51,8 +51,7 @@ class DefinitionKeeper:
         key = (str(metadata.get("namespace", "")), str(metadata.get("name", "")))
         if gone:
             # What sagas may run by stays known to the services: a definition is never taken back.
-            self.resources.pop(key, None)
-            self.malformed.pop(key, None)
+            self._forget(key)
             return
         try:
             self.resources[key] = parse_definition(body)
@@ -63,6 +62,16 @@ class DefinitionKeeper:
             self.malformed[key] = str(error)
         self.changed()
 
+    def taken_up(self) -> dict[tuple[str, str], object]:
+        """Return everything that is kept of a definition, by its key."""
+        return {**self.resources, **self.malformed}
+
+    def went(self, kept: Mapping[tuple[str, str], object]) -> None:
+        """Forget what there is no more, unless something of that name was taken up meanwhile."""
+        for key, one in kept.items():
+            if one in (self.resources.get(key), self.malformed.get(key)):
+                self._forget(key)
+
     async def step(self) -> bool:
         """Judge and tell each definition whose status does not say so yet."""
         if not self.leads() or not self.known.ready:
@@ -70,6 +79,12 @@ class DefinitionKeeper:
         for resource in list(self.resources.values()):
             await self._keep(resource)
         return False
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        was = self.resources.pop(key, None)
+        if was is not None:
+            self._written.pop(was.uid, None)
+        self.malformed.pop(key, None)
 
     async def _keep(self, its: DefinitionResource) -> None:
         try:

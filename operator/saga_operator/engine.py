@@ -18,7 +18,17 @@ from saga_operator.acts import Acts
 from saga_operator.cluster import ClusterError, ConflictError, NotThereError, RefusedError, UnavailableError
 from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrdersUnavailableError
-from saga_operator.reconcile import Known, Presence, Release, Remove, SpeakAbort, reconcile, saga_id_of
+from saga_operator.reconcile import (
+    IN_DOUBT,
+    Known,
+    Presence,
+    Release,
+    Remove,
+    SpeakAbort,
+    reconcile,
+    saga_id_of,
+    started_at,
+)
 from saga_operator.report import report
 from saga_operator.resources import MalformedError, OrderSaga, parse
 from saga_operator.tracker import Sagas, UnknownDefinitionError
@@ -40,6 +50,8 @@ CROWDED = 8
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 15.0
 UNATTENDED_SECONDS = 0.5
 """How long a resource waits, or is looked at, before its deadline is kept by somebody else."""
+STALE_MAX = 1000
+"""How many moments of what has gone, or that were replaced, are kept beside those that count."""
 IDLE_SECONDS = 60.0
 """How long the clock is not looked at when nothing is due sooner."""
 EXPECTED = (ClusterError, OrdersUnavailableError, LogUnavailableError, UnknownDefinitionError)
@@ -83,15 +95,27 @@ class Engine:
             resource = parse(body)
         except MalformedError as error:
             known = self.malformed.get(key)
-            if known is None or known.sentence != str(error):
+            same = known is not None and known.sentence == str(error)
+            if not same:
                 log_lines.warning("OrderSaga %s/%s is malformed: %s", *key, error)
+            told = known is not None and same and known.told and known.metadata.get("uid") == metadata.get("uid")
             self._forget(key)
-            self.malformed[key] = Malformed(metadata, str(error))
+            self.malformed[key] = Malformed(metadata, str(error), told=told)
             self.visit(key)
             return
         self.malformed.pop(key, None)
         self._take(key, resource, body.get("status") or {})
         self.visit(key)
+
+    def taken_up(self) -> dict[Key, object]:
+        """Return everything that is kept of a resource, by its key."""
+        return {**self.held, **self.malformed}
+
+    def went(self, kept: Mapping[Key, object]) -> None:
+        """Forget what there is no more, unless something of that name was taken up meanwhile."""
+        for key, one in kept.items():
+            if (self.held.get(key) or self.malformed.get(key)) is one:
+                self._forget(key)
 
     def follows(self, saga_id: str) -> bool:
         """Tell whether a resource stands for this saga."""
@@ -116,10 +140,11 @@ class Engine:
     def begin(self) -> None:
         """Look at every resource anew: we lead from now on, and do not know what happened before."""
         self._heap.clear()
-        for key in self.malformed:
+        for key, malformed in self.malformed.items():
+            malformed.wakes_at = None
             self.visit(key)
         for key, held in self.held.items():
-            held.known = _unknown(held.resource)
+            held.known = _unknown(held.resource, self.clock.now())
             held.failures = 0
             held.traced = False
             held.wakes_at = None
@@ -251,8 +276,13 @@ class Engine:
     async def _tell_malformed(self, key: Key, malformed: Malformed) -> None:
         try:
             await self.acts.tell_malformed(key, malformed)
+        except NotThereError:
+            self._forget(key)
         except ClusterError as error:
             log_lines.info("OrderSaga %s/%s: %s", *key, error)
+            self._wake(key, self.clock.now() + timedelta(seconds=BACKOFF_SECONDS_MAX))
+            if isinstance(error, ConflictError):
+                await self._read_again(key)
 
     async def _step(self, held: Held) -> None:
         """Make the moves that the plan has, planning anew after each; then report."""
@@ -320,7 +350,8 @@ class Engine:
         if now < earliest:
             self._wake(held.key, earliest)
             return False
-        await self.acts.write(held, body, now)
+        if not await self.acts.write(held, body, now):
+            self._wake(held.key, now + timedelta(seconds=BACKOFF_SECONDS_MAX))
         return True
 
     def _take(self, key: Key, resource: OrderSaga, shown: Mapping[str, Any]) -> None:
@@ -330,7 +361,8 @@ class Engine:
             return
         if held is not None:
             self._forget(key)
-        held = self.held[key] = Held(key, resource, _unknown(resource), self.clock.now(), encoded(shown))
+        now = self.clock.now()
+        held = self.held[key] = Held(key, resource, _unknown(resource, now), now, encoded(shown))
         self._by_saga[held.known.saga_id].add(key)
 
     def _forget(self, key: Key) -> None:
@@ -344,25 +376,32 @@ class Engine:
             del self._by_saga[held.known.saga_id]
 
     def _wake(self, key: Key, at: datetime) -> None:
-        held = self.held.get(key)
-        if held is None:
+        its = self.held.get(key) or self.malformed.get(key)
+        if its is None:
             return
         now = self.clock.now()
-        if held.wakes_at is not None and now < held.wakes_at <= at:
+        if its.wakes_at is not None and now < its.wakes_at <= at:
             return
-        held.wakes_at = at
+        its.wakes_at = at
+        if len(self._heap) > STALE_MAX + 2 * (len(self.held) + len(self.malformed)):
+            self._heap = [entry for entry in self._heap if self._wakes_at(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
         heapq.heappush(self._heap, (at, next(self._numbers), key))
         if self._heap[0][2] == key:
             self._earlier.set()
+
+    def _wakes_at(self, key: Key) -> datetime | None:
+        its = self.held.get(key) or self.malformed.get(key)
+        return its.wakes_at if its is not None else None
 
     def call_due(self) -> float:
         """Have each resource looked at whose moment has come, and return the seconds until the next."""
         now = self.clock.now()
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heapq.heappop(self._heap)
-            held = self.held.get(key)
-            if held is not None and held.wakes_at == at:
-                held.wakes_at = None
+            its = self.held.get(key) or self.malformed.get(key)
+            if its is not None and its.wakes_at == at:
+                its.wakes_at = None
                 self.visit(key)
         return (self._heap[0][0] - now).total_seconds() if self._heap else IDLE_SECONDS
 
@@ -377,10 +416,19 @@ class Engine:
                 continue
 
 
-def _unknown(resource: OrderSaga) -> Known:
-    """Return what is known before anybody was asked: the saga's id, and how often we asked a retry."""
+def _unknown(resource: OrderSaga, now: datetime) -> Known:
+    """Return what is known before anybody was asked: the saga's id, and how often we asked a retry.
+
+    Whoever led before may have sent its order a moment ago.
+    """
     seen = resource.status
-    return Known(saga_id_of(resource), retries=seen.retries, retry_token=seen.observed_retry_token)
+    sent = resource.spec.saga_ref is None and started_at(resource) is not None
+    return Known(
+        saga_id_of(resource),
+        doubted_until=now + IN_DOUBT if sent else None,
+        retries=seen.retries,
+        retry_token=seen.observed_retry_token,
+    )
 
 
 def _ids(held: Held) -> Ids:

@@ -28,12 +28,17 @@ def encoded(status: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(status, order="deterministic")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Malformed:
-    """A resource that means nothing: what the API server shows about it, and why."""
+    """A resource that means nothing: what the API server shows about it, why, and whether its status says so.
+
+    `wakes_at` is when it is to be looked at by itself.
+    """
 
     metadata: Mapping[str, Any]
     sentence: str
+    told: bool = False
+    wakes_at: datetime | None = None
 
 
 @dataclass

@@ -81,6 +81,7 @@ class Leadership:
         begun = self._monotonic()
         try:
             if await self._acquire_or_renew():
+                self._tell()  # the lease may have lapsed while this went on, and what came then was left alone
                 self._renewed_at = begun
         except (ConflictError, NotThereError):
             log_lines.debug("somebody else was faster with the lease %s", self._name)

@@ -37,16 +37,21 @@ class Materializer:
         orders: OrderService,
         engine: Engine,
         leads: Callable[[], bool],
+        watching: Callable[[], bool],
     ) -> None:
         """Make at most so many resources at a time, in one namespace."""
         self.name = "materializer"
         self.counts: Counter[str] = Counter()
         self._policy, self._most, self._namespace = policy, most, namespace
         self._cluster, self._orders, self._engine, self._leads = cluster, orders, engine, leads
+        self._watching, self._watched = watching, False
 
     async def step(self) -> bool:
         """Make a resource for each saga that should have one and has none; tell whether there may be more at once."""
         if self._policy == "Never" or not self._leads():
+            return False
+        watched, self._watched = self._watched, self._watching()
+        if not (watched and self._watched):  # what there is already is taken up first
             return False
         room = self._most - sum(MATERIALIZED in held.resource.annotations for held in self._engine.held.values())
         if room <= 0:

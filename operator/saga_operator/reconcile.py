@@ -19,6 +19,8 @@ from shop_contracts.identity import keyed_order_id
 
 AGAIN = timedelta(seconds=5)
 """How long a wish that was granted may take to show before it is wished again."""
+IN_DOUBT = timedelta(seconds=20)
+"""How long after it was sent, and not answered, an order may still be placed."""
 LOOK_AGAIN = timedelta(seconds=30)
 """How often a running saga is looked up at the order service, in case something was not heard."""
 DELETED = "its OrderSaga was deleted"
@@ -45,10 +47,10 @@ class Refusal:
 class Known:
     """What is known of the saga of one resource.
 
-    It is absent only when that is certain: an order whose placing has no known outcome is unknown. `trouble` is why
-    the last move failed. `spoken` tells that we published its AbortSaga; `asked` when each wish was
-    last passed on; `declined` what the order service answered to a wish that it did not grant, and `retry_token` for
-    which token a retry was asked.
+    It is absent only when the order service said so: an order whose placing has no known outcome is unknown. That it is
+    absent is certain only when it was said after `doubted_until`. `trouble` is why the last move failed. `spoken` tells
+    that we published its AbortSaga; `asked` when each wish was last passed on; `declined` what the order service
+    answered to a wish that it did not grant, and `retry_token` for which token a retry was asked.
     """
 
     saga_id: str
@@ -59,10 +61,18 @@ class Known:
     trouble: str = ""
     spoken: bool = False
     looked_at: datetime | None = None
+    doubted_until: datetime | None = None
     asked: Mapping[Verb, datetime] = field(default_factory=dict)
     declined: Mapping[Verb, str] = field(default_factory=dict)
     retries: int = 0
     retry_token: str | None = None
+
+    @property
+    def surely_absent(self) -> bool:
+        """True when there is no saga, and nothing that was sent can bring one about."""
+        if self.presence is not Presence.ABSENT:
+            return False
+        return self.doubted_until is None or (self.looked_at is not None and self.looked_at >= self.doubted_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +229,7 @@ def never_begins(its: OrderSaga, known: Known, now: datetime) -> Ending | None:
             return None
         return Ending("CANCELLED", f"cancelled before it was placed: {its.spec.cancel_reason or UNNAMED_REASON}")
     deadline = deadline_of(its, known)
-    if known.presence is Presence.ABSENT and deadline is not None and now >= deadline:
+    if known.surely_absent and deadline is not None and now >= deadline:
         why = f": {known.trouble}" if known.trouble else ""
         return Ending("DEADLINE_PASSED", f"the deadline passed before the order could be placed{why}")
     return None
@@ -241,7 +251,7 @@ def _after_the_end(its: OrderSaga, ended_at: datetime, now: datetime) -> Plan:
     seconds = its.spec.ttl_seconds_after_finished
     if seconds is None or its.deleted_at is not None:
         return Plan(moves)
-    gone_at = ended_at + timedelta(seconds=seconds)
+    gone_at = min(ended_at, now) + timedelta(seconds=seconds)  # anybody can write that it ended in the year 9999
     return Plan((*moves, Remove())) if now >= gone_at else Plan(moves, wake_at=gone_at)
 
 
@@ -249,7 +259,7 @@ def _before_deletion(its: OrderSaga, known: Known, now: datetime) -> Plan:
     """Compensate first, where that is wished: the object leaves when nothing is owed."""
     if not _is_held(its):
         return Plan()
-    if known.refusal is not None or not _to_be_held(its) or known.presence is Presence.ABSENT:
+    if known.refusal is not None or not _to_be_held(its) or known.surely_absent:
         return Plan((Release(),))
     moves: list[Move] = [*_speak(its, known, now)]
     if known.presence is Presence.UNKNOWN:
@@ -265,10 +275,10 @@ def _seek(its: OrderSaga, known: Known, now: datetime) -> tuple[Move, ...]:
     """Return how to find the saga, or to begin it once it is known that there is none."""
     if known.presence is Presence.UNKNOWN:
         return (Find(),)
-    if its.spec.saga_ref is not None:
-        return (Find(),) if known.looked_at is None or now - known.looked_at >= AGAIN else ()
     deadline = deadline_of(its, known)
-    if deadline is None or now >= deadline:
+    if its.spec.saga_ref is not None or (deadline is not None and now >= deadline):
+        return (Find(),) if known.looked_at is None or now - known.looked_at >= AGAIN else ()
+    if deadline is None:
         return ()
     # A mark of the future, which somebody else wrote, gives nobody more time than the spec does.
     return (Place(min(deadline, now + timedelta(seconds=its.spec.timeout_seconds))),)
@@ -338,7 +348,8 @@ def _next_retry(its: OrderSaga, known: Known) -> datetime | None:
 
 def _wake(its: OrderSaga, known: Known, now: datetime) -> datetime:
     """Return when something is due by itself: a deadline, a retry, a look, or a wish that did not show."""
-    moments = [(known.looked_at or now) + LOOK_AGAIN, *(asked + AGAIN for asked in known.asked.values())]
+    again = AGAIN if known.presence is Presence.ABSENT and not known.surely_absent else LOOK_AGAIN
+    moments = [(known.looked_at or now) + again, *(asked + AGAIN for asked in known.asked.values())]
     state, saga = known.state, known.definition
     due = due_at(saga, state) if saga is not None and state is not None else deadline_of(its, known)
     if due is not None and not known.spoken:

@@ -19,6 +19,7 @@ from saga_operator.materializing import Materializer
 from saga_operator.metrics import samples
 from saga_operator.orders import OrderService
 from saga_operator.settings import OperatorSettings
+from saga_operator.sweeping import Sweeper
 from saga_operator.tracker import Sagas
 from sagakit.ports import Clock, Log
 from sagakit.runtime.definitions import Definitions
@@ -35,6 +36,7 @@ from shop_contracts.order_saga import ORDER_SAGA
 LOG_WAIT_SECONDS = 0.2
 KAFKA = "kafka"
 MATERIALIZE_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
 UNWATCH_SECONDS_MAX = 8.0
 
 log_lines = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Operator:
     definitions: Definitions
     follower: Follower
     materializer: Materializer
+    sweeper: Sweeper
     runner: Runner = field(default_factory=Runner)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +82,7 @@ class Operator:
         def leads() -> bool:
             return leadership.leads
 
+        cluster.may_write = leads
         sagas = Sagas()
         acts = Acts(cluster, orders, log, sagas, clock, leadership.identity)
         acts.witness.spans, acts.witness.system = spans, KAFKA
@@ -86,12 +90,14 @@ class Operator:
         definitions = Definitions(
             "operator", log.for_reader(), SHOP, known=[ORDER_SAGA], read=read_definition, learner=sagas
         )
+        keeper = DefinitionKeeper(cluster, log, definitions, clock, leads)
+        watching = threading.Event()
         namespaces = (settings.materialize_namespace, *settings.watched, settings.lease_namespace)
         return cls(
             settings,
             engine,
             leadership,
-            DefinitionKeeper(cluster, log, definitions, clock, leads),
+            keeper,
             definitions,
             Follower(log.for_reader(), engine, SHOP, lambda: leads() and definitions.ready),
             Materializer(
@@ -102,7 +108,10 @@ class Operator:
                 orders=orders,
                 engine=engine,
                 leads=leads,
+                watching=watching.is_set,
             ),
+            Sweeper(cluster, engine, keeper, settings.watched),
+            _watching=watching,
         )
 
     def troubles(self) -> list[str]:
@@ -142,6 +151,7 @@ class Operator:
         self.runner.add(self.follower, lambda: self.follower.wait(LOG_WAIT_SECONDS))
         self.runner.add(self.keeper, rings.wait)
         self.runner.add(self.materializer, Bell(MATERIALIZE_SECONDS).wait)
+        self.runner.add(self.sweeper, Bell(SWEEP_SECONDS).wait)
         self.runner.start()
 
     async def _run_until_stopped(self) -> None:

@@ -259,6 +259,7 @@ class MemoryCluster(Cluster):
     """The operator's own adapter over the API server in memory: its counting and its errors are the real ones."""
 
     def __init__(self, api: MemoryApi) -> None:
+        self.may_write = lambda: True
         self.writes: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[str] = Counter()
         self.requests = ApiRequests()

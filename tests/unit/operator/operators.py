@@ -113,6 +113,7 @@ class Operators:
         acts = Acts(cluster, Desk(self.shop, self._fate), ShopLog(self.shop, self._fate), sagas, self.clock, "operator")
         engine = Engine(acts, sagas, self.clock, lambda: operator.leads, lambda: self.draining)
         operator = Operator(engine)
+        cluster.may_write = lambda: operator.leads
         self.api.watchers.append(operator.watch)
         self.shop.listeners.append(operator.hear)
         for place in sorted(self.api.objects):

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from typing_extensions import override
 from yarl import URL
 
 from saga_operator import handlers
@@ -38,6 +39,8 @@ class ApiServer:
     status: int | None = None
     gone: set[str] = field(default_factory=set)
     """Resources that are not served."""
+    forbidden: dict[str, int] = field(default_factory=dict)
+    """What whoever asks for these resources is told."""
     asked: list[str] = field(default_factory=list)
     watches: int = 0
     enough: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,7 +56,11 @@ class ApiServer:
         self.asked.append(f"{request.method} {request.path_qs}")
         if self.status is not None:
             return web.json_response({"kind": "Status", "code": self.status, "message": "no"}, status=self.status)
-        if request.path.rpartition("/")[2] in self.gone:
+        last = request.path.rpartition("/")[2]
+        if last in self.forbidden:
+            code = self.forbidden[last]
+            return web.json_response({"kind": "Status", "code": code, "message": "no"}, status=code)
+        if last in self.gone:
             return web.Response(text="404 page not found", status=404)
         if request.query.get("watch") == "true":
             self.watches += 1
@@ -247,6 +254,38 @@ async def test_what_is_not_served_any_more_is_watched_again_once_it_is(
         finally:
             stop.set()
             await asyncio.wait_for(watching, SECONDS_MAX)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_whoever_may_not_watch_is_not_ready(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "PATIENCE", (0.05,) * 3)
+    monkeypatch.setattr(handlers, "AGAIN_SECONDS", 0.05)
+    server, stop, nobody = ApiServer(), asyncio.Event(), cast("Any", Nobody())
+    server.forbidden = {ORDER_SAGA_PLURAL: status}
+    ready = OnceReady()
+    async with server.started() as host:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, host)))
+        watch = handlers.keep_watching(nobody, nobody, ApiRequests(), (), ready, stop)
+        watching = asyncio.create_task(watch)
+        try:
+            await until(lambda: sum(ORDER_SAGA_PLURAL in asked for asked in server.asked) > WATCHES)
+            assert not ready.was
+            server.forbidden = {}
+            await until(ready.is_set)
+        finally:
+            stop.set()
+            await asyncio.wait_for(watching, SECONDS_MAX)
+
+
+class OnceReady(threading.Event):
+    """Remembers whether it was ever set."""
+
+    was = False
+
+    @override
+    def set(self) -> None:
+        self.was = True
+        super().set()
 
 
 async def until(met: Callable[[], bool]) -> None:

@@ -67,7 +67,8 @@ def test_the_resource_adopts_the_saga_as_it_is_and_lets_it_run_when_it_is_delete
 
 
 def materializer(world: Operators, policy: Policy, most: int = 3, *, leads: bool = True) -> Materializer:
-    return Materializer(
+    """Return one that has watched for a while."""
+    its = Materializer(
         policy,
         most,
         "shop",
@@ -75,7 +76,10 @@ def materializer(world: Operators, policy: Policy, most: int = 3, *, leads: bool
         orders=Desk(world.shop),
         engine=world.everyone[0].engine,
         leads=lambda: leads,
+        watching=lambda: True,
     )
+    at_once(its.step())
+    return its
 
 
 def bulk(number: int = 5) -> Operators:

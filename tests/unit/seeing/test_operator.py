@@ -34,7 +34,14 @@ def told(world: Operators, operator: Operator) -> dict[tuple[Named, *tuple[str, 
     leadership = Leadership(cluster, "operator", "shop", "a", lease_seconds=15, renew_seconds=10)
     follower = Follower(MemoryLog(world.clock), engine, SHOP, lambda: True)
     materializer = Materializer(
-        "Never", 0, "shop", cluster=cluster, orders=engine.acts.orders, engine=engine, leads=lambda: True
+        "Never",
+        0,
+        "shop",
+        cluster=cluster,
+        orders=engine.acts.orders,
+        engine=engine,
+        leads=lambda: True,
+        watching=lambda: True,
     )
     return {(named, *labels): value for named, labels, value in samples(engine, leadership, follower, materializer)}
 
