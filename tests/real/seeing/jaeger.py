@@ -1,6 +1,7 @@
 """Jaeger: what it knows of traces, wherever it is, and one in a container that keeps them in memory."""
 
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -61,14 +62,21 @@ class Traces:
         answer = httpx.get(f"{self.address}/api/traces", params=asked, timeout=SECONDS_MAX)
         return [trace["traceID"] for trace in answer.raise_for_status().json()["data"] or []]
 
-    def settled(self, trace_id: str, last: str = "saga ends") -> list[Span]:
-        """Return the spans of a trace once that one is among them."""
+    def settled(
+        self, trace_id: str, last: str = "saga ends", *, steps: Collection[str] = (), services: Collection[str] = ()
+    ) -> list[Span]:
+        """Return the spans of a trace once the last is among them, and those of these steps and of these services.
+
+        Each service sends its own, and not when others do.
+        """
         end = time.monotonic() + SECONDS_MAX
         while True:
             spans = self.trace(trace_id)
-            if any(span.name == last for span in spans):
+            lacks = {last} - {span.name for span in spans} | {*steps} - steps_of(spans)
+            lacks |= {*services} - {span.service for span in spans}
+            if not lacks:
                 return spans
-            assert time.monotonic() < end, f"{trace_id} never had {last!r}: {[span.name for span in spans]}"
+            assert time.monotonic() < end, f"{trace_id} lacks {sorted(lacks)}: {[span.name for span in spans]}"
             time.sleep(0.1)
 
 
@@ -100,6 +108,11 @@ class Jaeger(Traces, Server):
     @override
     def address(self) -> str:
         return f"http://127.0.0.1:{self.answers}"
+
+
+def steps_of(spans: Iterable[Span]) -> set[str]:
+    """Return the steps that somebody has done, by these spans."""
+    return {its.tags["saga.step"] for its in spans if its.name.startswith("process ") and "saga.step" in its.tags}
 
 
 def _span(found: dict[str, Any], services: dict[str, str]) -> Span:

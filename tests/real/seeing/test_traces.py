@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.box.ports import free_layout
-from tests.real.seeing.jaeger import Jaeger, Span
+from tests.real.seeing.jaeger import Jaeger, Span, steps_of
 from tests.unit.seeing.exposition import families
 
 from onebox.box import Box
@@ -206,13 +206,10 @@ async def test_two_hundred_sagas_each_have_one_whole_trace_though_processes_are_
         sagas = {order: await its.saga(order) for order in orders}
     assert {saga["phase"] for saga in sagas.values()} == {"Completed", "Compensated"}
     for order, saga in sagas.items():
-        spans = jaeger.settled(trace_of(order))
-        assert_whole(spans, order)
         answered = {step["name"] for step in saga["steps"] if step["state"] != "idle"}
-        told = {
-            span.tags["saga.step"] for span in spans if span.name.startswith("process ") and "saga.step" in span.tags
-        }
-        assert told == answered, order
+        spans = jaeger.settled(trace_of(order), steps=answered)
+        assert_whole(spans, order)
+        assert steps_of(spans) == answered, order
         if saga["phase"] == "Completed":
             assert {span.service for span in spans} | LISTENS == DONE
 
