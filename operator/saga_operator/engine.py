@@ -94,13 +94,13 @@ class Engine:
         try:
             resource = parse(body)
         except MalformedError as error:
-            known = self.malformed.get(key)
-            same = known is not None and known.sentence == str(error)
-            if not same:
+            known, malformed = self.malformed.get(key), Malformed(metadata, str(error))
+            if known is None or known.sentence != malformed.sentence:
                 log_lines.warning("OrderSaga %s/%s is malformed: %s", *key, error)
-            told = known is not None and same and known.told and known.metadata.get("uid") == metadata.get("uid")
+            elif known.metadata.get("uid") == metadata.get("uid"):
+                malformed.told = known.told
             self._forget(key)
-            self.malformed[key] = Malformed(metadata, str(error), told=told)
+            self.malformed[key] = malformed
             self.visit(key)
             return
         self.malformed.pop(key, None)
@@ -114,7 +114,7 @@ class Engine:
     def went(self, kept: Mapping[Key, object]) -> None:
         """Forget what there is no more, unless something of that name was taken up meanwhile."""
         for key, one in kept.items():
-            if (self.held.get(key) or self.malformed.get(key)) is one:
+            if self._kept(key) is one:
                 self._forget(key)
 
     def follows(self, saga_id: str) -> bool:
@@ -365,6 +365,9 @@ class Engine:
         held = self.held[key] = Held(key, resource, _unknown(resource, now), now, encoded(shown))
         self._by_saga[held.known.saga_id].add(key)
 
+    def _kept(self, key: Key) -> Held | Malformed | None:
+        return self.held.get(key) or self.malformed.get(key)
+
     def _forget(self, key: Key) -> None:
         self.malformed.pop(key, None)
         held = self.held.pop(key, None)
@@ -376,7 +379,7 @@ class Engine:
             del self._by_saga[held.known.saga_id]
 
     def _wake(self, key: Key, at: datetime) -> None:
-        its = self.held.get(key) or self.malformed.get(key)
+        its = self._kept(key)
         if its is None:
             return
         now = self.clock.now()
@@ -384,22 +387,19 @@ class Engine:
             return
         its.wakes_at = at
         if len(self._heap) > STALE_MAX + 2 * (len(self.held) + len(self.malformed)):
-            self._heap = [entry for entry in self._heap if self._wakes_at(entry[2]) == entry[0]]
+            kept = [(entry, self._kept(entry[2])) for entry in self._heap]
+            self._heap = [entry for entry, one in kept if one is not None and one.wakes_at == entry[0]]
             heapq.heapify(self._heap)
         heapq.heappush(self._heap, (at, next(self._numbers), key))
         if self._heap[0][2] == key:
             self._earlier.set()
-
-    def _wakes_at(self, key: Key) -> datetime | None:
-        its = self.held.get(key) or self.malformed.get(key)
-        return its.wakes_at if its is not None else None
 
     def call_due(self) -> float:
         """Have each resource looked at whose moment has come, and return the seconds until the next."""
         now = self.clock.now()
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heapq.heappop(self._heap)
-            its = self.held.get(key) or self.malformed.get(key)
+            its = self._kept(key)
             if its is not None and its.wakes_at == at:
                 its.wakes_at = None
                 self.visit(key)

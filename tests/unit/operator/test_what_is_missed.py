@@ -160,6 +160,12 @@ def until(world: Operators, met: Callable[[], object], seconds: float = 60.0) ->
             world.pass_time(0.1)
 
 
+def wait(world: Operators, time: timedelta) -> None:
+    """Let so much time pass."""
+    end = world.clock.now() + time
+    until(world, lambda: world.clock.now() >= end)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_was_sent_and_is_placed_late_is_taken_back_before_its_object_leaves(killed: bool) -> None:
     world = Operators()
@@ -171,8 +177,7 @@ def test_what_was_sent_and_is_placed_late_is_taken_back_before_its_object_leaves
         world.kill(operator)
         world.start()
     world.api.remove(*KEY)
-    placed_at = world.clock.now() + IN_DOUBT / 2
-    until(world, lambda: world.clock.now() >= placed_at)
+    wait(world, IN_DOUBT / 2)
     late.carry_out()
     world.settle()
     assert not world.wrongs
@@ -188,8 +193,7 @@ def test_what_was_sent_and_is_placed_late_is_not_told_to_have_never_begun() -> N
     late = Late(world)
     world.api.make(ORDER_SAGA_PLURAL, manifest(timeoutSeconds=5))
     until(world, lambda: late.sent)
-    deadline = world.clock.now() + timedelta(seconds=12)
-    until(world, lambda: world.clock.now() >= deadline)
+    wait(world, timedelta(seconds=12))
     assert its_status(world).get("phase") != Phase.COMPENSATED
     late.carry_out()
     world.settle()
@@ -215,15 +219,13 @@ def test_a_clash_with_the_order_that_we_sent_before_is_no_refusal() -> None:
     world = Operators()
     world.start()
     late = Late(world)
-    place, clashes = late._desk.place, ["the key was used for another order"]
 
     async def clash(order: Body, key: str) -> str:
         if not late.sent:
-            return cast("str", await place(order, key))
+            return await late.place(order, key)
         if not world.shop.stories:
             late.carry_out()
-            late._desk.place = clash
-        raise RefusedOrderError(clashes[0], "/deadline-before", conflict=True)
+        raise RefusedOrderError("the key was used for another order", "", conflict=True)
 
     late._desk.place = clash
     world.api.make(ORDER_SAGA_PLURAL, manifest())
