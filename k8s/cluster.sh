@@ -22,7 +22,7 @@ need() { # COMMAND...
     done
 }
 
-there() { kind get clusters 2>/dev/null | grep -qx "$cluster"; }
+there() { [[ $'\n'$(kind get clusters 2>/dev/null)$'\n' == *$'\n'"$cluster"$'\n'* ]]; }
 
 ours() { k --namespace kube-system get configmap "$marker" >/dev/null 2>&1; }
 

@@ -11,7 +11,8 @@ selector="strimzi.io/cluster=$release"
 
 made() { [[ -n "$(kn get statefulsets,pods --selector="$selector" --output=name)" ]]; }
 
-kn get "kafkas.kafka.strimzi.io/$release" >/dev/null 2>&1 || exit 0
+kafka=$(kn get "kafkas.kafka.strimzi.io/$release" --ignore-not-found --output=name)
+[[ -n "$kafka" ]] || exit 0
 until_true 120 "the brokers of Kafka $release are made" made
 for set in $(kn get statefulsets --selector="$selector" --output=name); do
     k apply --server-side --force-conflicts --field-manager=confine-brokers --filename=- >/dev/null <<SET

@@ -20,7 +20,10 @@ make_cluster() {
 }
 
 install_strimzi() {
-    if k api-resources --api-group=kafka.strimzi.io --output=name 2>/dev/null | grep -q '^kafkas'; then
+    local served
+    # No pipe into `grep -q`: it leaves at the first match, and whoever writes on into a closed pipe fails.
+    served=$(k get crd kafkas.kafka.strimzi.io --ignore-not-found --output=name)
+    if [[ -n "$served" ]]; then
         say "2/6 Strimzi's resources are served"
         return
     fi
