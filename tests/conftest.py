@@ -1,9 +1,17 @@
 """What every test shares."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.real.engine import Engine, EngineMissingError, running_engine
+
+# How long an example takes says something about the machine. The gate draws the same examples each time.
+settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ, print_blob=True
+)
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ JOB = """
     static_configs: [{targets: ["127.0.0.1:%d"]}]
 """
 
+BETWEEN = (502, 503, 504)
+
 
 class Measurements:
     """What a Prometheus knows, wherever it is."""
@@ -43,10 +45,12 @@ class Measurements:
 
         Raises:
             AssertionError: when it takes the question for none.
+            HTTPStatusError: when whoever is between is ill.
         """
-        answer = httpx.post(
-            f"{self.address}/api/v1/{path}", data=asked, timeout=ANSWER_SECONDS_MAX, trust_env=False
-        ).json()
+        response = httpx.post(f"{self.address}/api/v1/{path}", data=asked, timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        if response.status_code in BETWEEN:
+            response.raise_for_status()
+        answer = response.json()
         assert answer["status"] == "success", f"{asked}: {answer.get('error')}"
         return answer["data"]
 

@@ -22,6 +22,8 @@ OWNER = "sagaplane.tests.owner"
 ANSWER_SECONDS_MAX = 120.0
 PULL_SECONDS_MAX = 600.0
 PORTS = range(20_000, 30_000)
+WORKERS = 10
+_given: set[int] = set()
 NUMBERS = itertools.count(1)
 
 REMOVE_ALL = """
@@ -158,10 +160,14 @@ def free_port() -> int:
     """Return a port of the loopback that nobody listens at.
 
     The system gives none of these to clients: while a server is down, no connection takes its port, or meets itself.
+    None is given twice, for whoever has one may bind it later, and again; each worker has ports of its own.
     """
-    for port in random.sample(PORTS, len(PORTS)):
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = [port for port in PORTS[worker % WORKERS :: WORKERS] if port not in _given]
+    for port in random.sample(own, len(own)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise AssertionError("no free ports")
 
@@ -184,7 +190,8 @@ def _remove_leftovers() -> None:
         for line in listed.splitlines():
             found, _, text = line.partition(" ")
             if Owner.parse(text).is_dead():
-                docker(*remove.split(), found)
+                with suppress(EngineError):  # another run removes it at this moment
+                    docker(*remove.split(), found)
 
 
 def _started(pid: int) -> str | None:

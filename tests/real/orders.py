@@ -10,6 +10,8 @@ import httpx
 BATCH_ORDERS = 8
 PATIENCE_SECONDS = 90.0
 ANSWER_SECONDS = 10.0
+TIMEOUT_SECONDS = 120
+"""Of an order: more than any disturbance takes, so that what was held up by one is confirmed after it."""
 MODES = ("choreography", "orchestration")
 
 
@@ -111,5 +113,6 @@ class Load:
             "userId": f"user-{self._number % 50}",
             "items": lines,
             "mode": MODES[self._number % 2],
+            "timeoutSeconds": TIMEOUT_SECONDS,
         }
         return f"k{self._seed}-{self._number}", body

@@ -140,7 +140,7 @@ def define(its: Shop, said: Mapping[str, Any]) -> None:
     """Make a definition known, and return when every instance of the order service tells it."""
     ref = f"{said['name']}/{said['version']}"
     body = {key: value for key, value in said.items() if key not in ("name", "version")}
-    answer = httpx.put(f"{its.first('order').url}/definitions/{ref}", json=body, trust_env=False)
+    answer = httpx.put(f"{its.first('order').url}/definitions/{ref}", json=body, timeout=30, trust_env=False)
     assert answer.is_success, answer.text
     for instance in its.instances["order"]:
 

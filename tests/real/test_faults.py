@@ -14,7 +14,7 @@ from onebox.layout import SERVICES
 
 pytestmark = pytest.mark.real
 
-KILLED_SECONDS_MAX = 30.0
+KILLED_SECONDS_MAX = 90.0
 DRAIN_SECONDS_MAX = 15.0
 GUESTS = 5
 ORDERS_COPIED = 100
@@ -70,9 +70,8 @@ def test_instances_that_join_and_leave_share_the_work_with_those_that_stay(its: 
             _part(guest, its)
             its.served_seconds(service, time.monotonic())
         for service in SERVICES:
-            shares = [instance.metric(CONSUMED) for instance in its.instances[service][:2]]
-            say(f"{service}: {shares} messages")
-            assert all(shares), f"an instance of {service} had no work: {shares}"
+            both = its.instances[service][:2]
+            until(lambda both=both: all(each.metric(CONSUMED) > 0 for each in both), 30, f"both of {service} have work")  # type: ignore[misc]
     its.demand_clean()
 
 

@@ -166,7 +166,9 @@ async def test_a_paused_kafka_keeps_who_writes_waiting(kafka: Broker, topic_pref
 
 @asynccontextmanager
 async def writing(servers: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers, acks="all", enable_idempotence=True, request_timeout_ms=120_000
+    )
     await producer.start()
     try:
         yield producer

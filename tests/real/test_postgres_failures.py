@@ -120,7 +120,7 @@ async def test_a_commit_whose_answer_is_lost_is_told_as_it_was(
     cut: Cut, wire: tuple[Wire, PostgresStore], open_store: OpenPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     its, store = wire
-    monkeypatch.setitem(connections.SESSION, "idle_in_transaction_session_timeout", "1s")
+    monkeypatch.setitem(connections.SESSION, "idle_in_transaction_session_timeout", "3s")
     other = open_store()
     assert await put(store, "before") == "before saved"
     its.cut = cut
@@ -227,7 +227,7 @@ async def test_readers_come_back_after_a_restart(postgres: Postgres, open_store:
 async def test_whoever_is_paused_in_a_transaction_loses_its_locks(
     open_store: OpenPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connections.SESSION, "idle_in_transaction_session_timeout", "500ms")
+    monkeypatch.setitem(connections.SESSION, "idle_in_transaction_session_timeout", "3s")
     zombie, other = open_store(), open_store()
     await put(zombie, "a", 1)
     paused, resume = asyncio.Event(), asyncio.Event()

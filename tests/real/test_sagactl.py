@@ -280,9 +280,12 @@ async def test_a_message_that_an_action_broke_on_once_is_handled_once_when_it_is
                 done = await service.store.view(lambda reader: reader.progress("shipping"))
                 return all(done.get(place, 0) == end for place, end in (await its.log.ends([COMMANDS])).items())
 
+            async def published() -> bool:
+                return not await service.store.outbox(1)
+
             await until(handled, "the letter that was redriven twice is handled twice")
             assert sorted(flames.called) == ["order-1", "order-1", "order-2", "order-3"]
-            assert not await service.store.outbox(1)
+            await until(published, "everything is published")
             events = {json.loads(record.headers)["ce_id"] for record in await said(its, EVENTS)}
             assert len(events) == 3
         listed = json.loads((await site.sagactl("dlq", "list", "--all", "-o", "json")).out)

@@ -52,7 +52,12 @@ def its(kafka: Broker, shop_database_url: str, topic_prefix: str, tmp_path: Path
 
 def place(its: Shop, number: int, **more: object) -> str:
     """Place an order and return its id."""
-    body = {"userId": "ann", "items": [{"productId": "prod-1", "quantity": 1, "price": 5}], **more}
+    body = {
+        "userId": "ann",
+        "items": [{"productId": "prod-1", "quantity": 1, "price": 5}],
+        "timeoutSeconds": 600,
+        **more,
+    }
     body.setdefault("mode", MODES[number % 2])
     with httpx.Client(timeout=30, trust_env=False) as client:
         answer = client.post(f"{its.first('order').url}/orders", json=body)
