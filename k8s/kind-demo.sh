@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=k8s/cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 
-seconds=60
+seconds=180
 payment="deployment/$release-payment"
 names=(order-confirmed order-declined order-out-of-stock order-orchestrated order-suspended order-timed-out)
 

@@ -77,7 +77,9 @@ waiting() {
 until_ready() {
     say "6/6 wait until everything is ready"
     local end=$((SECONDS + ready_seconds)) still said=""
-    while still=$(waiting) && [[ -n "$still" ]]; do
+    # An API server that does not answer is waited for like the rest.
+    while ! still=$(waiting) || [[ -n "$still" ]]; do
+        still=${still:-the API server}
         [[ "$still" == "$said" ]] || say "    waiting for $still"
         said=$still
         ((SECONDS < end)) || { kn get pods; fail "not ready in $ready_seconds s: $still"; }

@@ -31,6 +31,6 @@ if [ "$verb" = apply ]; then
         kubectl rollout restart --namespace "$namespace" deployment/prometheus deployment/collector
     fi
     for name in prometheus collector jaeger; do
-        kubectl rollout status --namespace "$namespace" --timeout 120s "deployment/$name"
+        kubectl rollout status --namespace "$namespace" --timeout 300s "deployment/$name"
     done
 fi

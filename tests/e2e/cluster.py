@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -121,6 +122,8 @@ def connected(context: str) -> Iterator[Cluster]:
             said = process.stdout.readline()
             if "Starting to serve on" not in said:
                 raise CommandError(f"no cluster behind the context {context}: {said}{process.stdout.read()}")
+            # It says a line about each request that fails, and stands still once nobody reads them.
+            Thread(target=process.stdout.read, daemon=True).start()
             address = f"http://{said.strip().rpartition(' ')[2]}"
             with httpx.Client(base_url=address, timeout=15, trust_env=False) as http:
                 yield Cluster(context, http)

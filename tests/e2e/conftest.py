@@ -12,7 +12,7 @@ from tests.e2e.sagas import Namespace
 
 CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", "kind-testbed")
 NAMESPACE = os.environ.get("SAGAPLANE_E2E_NAMESPACE", "sagaplane")
-NAMESPACE_GONE_SECONDS_MAX = 90.0
+NAMESPACE_GONE_SECONDS_MAX = 300.0
 LINES_SHOWN = 40
 
 

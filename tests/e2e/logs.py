@@ -22,12 +22,17 @@ class OperatorLogs:
     _followed: set[str] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
     _read: dict[str, int] = field(default_factory=dict)
+    _looking: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._looking = threading.Thread(target=self._look, daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._look, daemon=True).start()
+        self._looking.start()
 
     def stop(self) -> None:
         self._stop.set()
+        self._looking.join()
 
     def text(self) -> str:
         """Return everything that was said."""
@@ -50,7 +55,7 @@ class OperatorLogs:
                     if pod["status"]["phase"] == "Running" and pod["metadata"]["name"] not in self._followed:
                         self._followed.add(pod["metadata"]["name"])
                         threading.Thread(target=self._follow, args=[pod["metadata"]["name"]], daemon=True).start()
-            except httpx.HTTPError:
+            except (httpx.HTTPError, ValueError, AssertionError):
                 continue
 
     def _follow(self, pod: str) -> None:
@@ -65,6 +70,9 @@ class OperatorLogs:
                             lines.append(line)
         except httpx.HTTPError:
             pass
+        except RuntimeError:  # the client was closed, as at the end of a session
+            if not self._stop.is_set():
+                raise
         finally:
             self._followed.discard(pod)
 

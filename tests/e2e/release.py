@@ -22,17 +22,20 @@ ROOT = Path(__file__).parents[2]
 SAGACTL = Path(sys.executable).with_name("sagactl")
 PRODUCTS = tuple(f"prod-{number}" for number in range(1, 11))
 STOCK = 1_000_000
-READY_SECONDS_MAX = 180.0
+READY_SECONDS_MAX = 420.0
 GONE_SECONDS_MAX = 90.0
-BALANCED_SECONDS_MAX = 60.0
+BALANCED_SECONDS_MAX = 180.0
 LEADS_SECONDS_MAX = 60.0
+STOCKED_SECONDS_MAX = 60.0
 INSTALL_SECONDS_MAX = 900.0
 OPERATOR = "operator"
-KILL_BY_NAME = """
-grep --files-with-matches --line-regexp --null-data "HOSTNAME=$1" /proc/[0-9]*/environ 2>/dev/null |
-    cut -d / -f 3 | xargs kill -KILL
+KILL_BY_NAME = r"""
+files=$(grep --files-with-matches --line-regexp --null-data "HOSTNAME=$1" /proc/[0-9]*/environ 2>/dev/null || :)
+pids=$(printf '%s\n' "$files" | cut -d / -f 3)
+test -n "$pids"
+kill -KILL $pids 2>/dev/null || :
 """
-"""A node's way to the processes of a pod: each has the pod's name in its environment."""
+"""A node's way to the processes of a pod: each has the pod's name in its environment. Some may end by themselves."""
 
 
 @dataclass
@@ -76,8 +79,14 @@ class Release:
         return self.cluster.http.get(f"{self.url(service)}{path}")
 
     def asked(self, service: str, path: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return what a service answers, which has to be a success."""
+        """Return what a service answers, which has to be a success.
+
+        Raises:
+            HTTPStatusError: when it is away or ill: `until` asks again.
+        """
         answer = self.ask(service, path)
+        if answer.is_server_error:
+            answer.raise_for_status()
         assert answer.is_success, f"{service} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -95,8 +104,12 @@ class Release:
     def stock_up(self) -> None:
         """Put more on the shelves than any test takes."""
         for product in PRODUCTS:
-            answer = self.cluster.http.put(f"{self.url('inventory')}/stock/{product}", json={"quantity": STOCK})
-            assert answer.is_success, answer.text
+            url = f"{self.url('inventory')}/stock/{product}"
+            until(
+                lambda url=url: self.cluster.http.put(url, json={"quantity": STOCK}).raise_for_status(),  # type: ignore[misc]
+                STOCKED_SECONDS_MAX,
+                f"{product} is on the shelf",
+            )
 
     def sagactl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of sagactl against the services."""
@@ -218,6 +231,8 @@ class Release:
     def metric(self, pod: str, name: str, **labels: str) -> float:
         """Return the sum of a metric of one operator."""
         answer = self.cluster.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:8080/proxy/metrics")
+        if answer.is_server_error:
+            answer.raise_for_status()
         assert answer.is_success, answer.text
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         lines = (line for line in answer.text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from tests.e2e.cluster import Body, Cluster, until
@@ -15,7 +16,7 @@ ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 SCHEMAS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SERVED = f"/apis/{API_VERSION}"
 BOTH = (ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL)
-AGAIN_SECONDS_MAX = 45.0
+AGAIN_SECONDS_MAX = 90.0
 """kopf ends within five seconds, it is waited as long, and a status that was refused is tried again after fifteen."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("platform")]
@@ -91,6 +92,10 @@ def anew(body: Body) -> Body:
     return {name: value for name, value in body.items() if name != "status"} | {"metadata": kept}
 
 
+def applied(cluster: Cluster, body: Body) -> bool:
+    return cluster.run("apply", "--filename=-", body=body).returncode == 0
+
+
 @pytest.mark.parametrize("plural", BOTH)
 def test_a_schema_that_was_deleted_and_applied_again_is_served_as_before(
     plural: str, cluster: Cluster, release: Release, room: Namespace
@@ -108,6 +113,7 @@ def test_a_schema_that_was_deleted_and_applied_again_is_served_as_before(
     # It is answered 404 and 429 until its storage is there.
     until(lambda: all(cluster.http.get(f"{SERVED}/{each}").is_success for each in BOTH), 30, "it is served")
     for definition in definitions:
-        cluster.must("apply", "--filename=-", body=anew(definition))
+        # What is served may not be listed yet for kubectl to find.
+        until(partial(applied, cluster, anew(definition)), 30, f"{definition['metadata']['name']} is applied")
     room.create(order_saga(f"after-{plural}", timeoutSeconds=LONG))
     room.wait_for_phase(f"after-{plural}", "Completed", AGAIN_SECONDS_MAX)

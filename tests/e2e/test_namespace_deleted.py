@@ -23,7 +23,7 @@ def test_a_namespace_with_running_sagas_goes_within_a_minute(release: Release, c
         running = [doomed.wait_for_step(f"running-{number}", "inventory", "Succeeded") for number in range(5)]
         doomed.wait_for_phase("broke", "Compensated")
         cluster.delete(f"/api/v1/namespaces/{doomed.name}")
-        doomed.wait_for("running-0", lambda its: its.reason == "CANCELLED", 30, "reason CANCELLED")
+        doomed.wait_for("running-0", lambda its: its.reason == "CANCELLED", 60, "reason CANCELLED")
     assert remove_namespace(doomed) < GONE_SECONDS_MAX
     for its in running:
         path = f"/orders/{its.saga_id}"

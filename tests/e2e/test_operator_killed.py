@@ -48,9 +48,10 @@ def test_a_new_leader_carries_on_with_sagas_in_every_phase(
         for name in (cancelled, deleted):
             room.wait_for_phase(name, "Compensating")
         before = {name: room.saga(name).phase for name in names}
+        leader = release.wait_for_leader()
         began = time.monotonic()
         release.kill(*victims(release))
-        release.wait_for_leader(other_than=release.leader())
+        release.wait_for_leader(other_than=leader)
         room.apply(order_saga(f"after-{word}", suspend=True))
         room.wait_for_phase(f"after-{word}", "Pending")
         assert time.monotonic() - began < FAIL_OVER_SECONDS_MAX + RESTART_SECONDS_MAX
@@ -105,25 +106,27 @@ def test_an_object_is_released_by_the_next_operator_when_the_first_dies_before_t
 def test_with_two_operators_nothing_is_told_or_done_twice(release: Release, room: Namespace) -> None:
     release.wait_until_ready("operator")
     names = [f"both-{number}" for number in range(10)]
+    leader = release.wait_for_leader()
+    (idle,) = {*release.pod_names("operator")} - {leader}
+    written = release.metric(idle, "saga_operator_api_writes_total", resource="ordersagas")
     room.apply(*(order_saga(name, price="20000.00" if name.endswith("3") else "10.00") for name in names))
     for name in names:
         room.wait_for(name, lambda its: its.ended, what="an end")
         room.demand_told_once(name)
     leading = [pod for pod in release.pod_names("operator") if release.metric(pod, "saga_operator_is_leader") == 1]
-    assert len(leading) == 1
-    (idle,) = {*release.pod_names("operator")} - {*leading}
-    assert release.metric(idle, "saga_operator_api_writes_total", resource="ordersagas") == 0
+    assert leading == [leader]
+    assert release.metric(idle, "saga_operator_api_writes_total", resource="ordersagas") == written
 
 
 def test_a_deadline_that_passed_without_an_operator_is_enforced_at_its_return(
     release: Release, room: Namespace
 ) -> None:
     with release.without("payment"), witness(release) as heard:
-        room.begin("nobody-watched", timeoutSeconds=40)
+        room.begin("nobody-watched", timeoutSeconds=60)
         its = room.wait_for_placed("nobody-watched")
         with release.without("order"):
             with release.without("operator"):
-                until(lambda: time.time() > its.deadline.timestamp() + 1, 45, "the deadline passes")
+                until(lambda: time.time() > its.deadline.timestamp() + 1, 70, "the deadline passes")
                 assert heard.of(its.saga_id) == []
             until(lambda: heard.of(its.saga_id), 60, "somebody asks the saga to abort")
             assert {abort.source for abort in heard.of(its.saga_id)} == {"operator"}
@@ -134,14 +137,14 @@ def test_a_deadline_that_passed_without_an_operator_is_enforced_at_its_return(
 
 def test_a_deadline_is_enforced_while_the_order_service_is_away(release: Release, room: Namespace) -> None:
     with release.without("payment"), witness(release) as heard:
-        room.begin("no-order-service", timeoutSeconds=25)
+        room.begin("no-order-service", timeoutSeconds=40)
         its = room.wait_for_placed("no-order-service")
         with release.without("order"):
             assert time.time() < its.deadline.timestamp(), "the order service was away too late"
-            until(lambda: heard.of(its.saga_id), 60, "somebody asks the saga to abort")
-            (abort,) = heard.of(its.saga_id)
-            assert abort.source == "operator"
-            assert 0 <= (abort.at - its.deadline).total_seconds() < ABORT_SECONDS_MAX
+            until(lambda: heard.of(its.saga_id), 90, "somebody asks the saga to abort")
+            first = min(heard.of(its.saga_id), key=lambda abort: abort.at)  # a request that is made twice is one
+            assert first.source == "operator"
+            assert 0 <= (first.at - its.deadline).total_seconds() < ABORT_SECONDS_MAX
     ended = room.wait_for_phase("no-order-service", "Compensated")
     assert (ended.reason, ended.truths["TimedOut"]) == ("DEADLINE_PASSED", "True")
     room.demand_told_once("no-order-service")
@@ -160,4 +163,5 @@ def test_an_order_that_could_not_be_placed_before_its_deadline_never_is(release:
         room.begin("never-placed", timeoutSeconds=5)
         its = room.wait_for_phase("never-placed", "Compensated")
         assert (its.reason, its.truths["TimedOut"]) == ("DEADLINE_PASSED", "True")
-    assert release.ask("order", f"/orders/{its.saga_id}").status_code == 404
+    path = f"/orders/{its.saga_id}"
+    until(lambda: release.ask("order", path).status_code == 404, 30, "the order service answers that there is none")

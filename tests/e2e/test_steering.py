@@ -192,7 +192,7 @@ def test_a_stuck_saga_asks_for_a_person_and_a_retry_helps(
     """The bank moves the money and its answer is lost, so that the payment is in doubt until somebody asks again."""
     with release.with_settings("payment", PAYMENT_UNKNOWN_RATE="1.0"):
         room.begin("stuck", **impatient)
-        room.begin("stubborn", retryPolicy={"limit": 50, "backoffSeconds": 3}, **impatient)
+        room.begin("stubborn", retryPolicy={"limit": 200, "backoffSeconds": 3}, **impatient)
         its = room.wait_for_phase("stuck", "NeedsIntervention")
         assert its.truths["Stalled"] == "True"
         assert its.truths["Finished"] == "False"

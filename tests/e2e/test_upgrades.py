@@ -103,6 +103,7 @@ def test_the_api_server_is_killed(release: Release, in_flight: Namespace) -> Non
     until(lambda: started_at(in_flight.cluster, mirror) not in ("", before), 120, "the API server has started again")
     may = ("auth", "can-i", "create", "ordersagas.sagaplane.io", "--namespace", in_flight.name)
     until(lambda: in_flight.cluster.run(*may).stdout.strip() == "yes", 120, "the API server knows who may do what")
+    until(lambda: in_flight.cluster.http.get("/readyz").is_success, 120, "the API server is ready")
     in_flight.apply(order_saga("afterwards"))
     in_flight.wait_for_phase("afterwards", "Completed", 120)
     finish(in_flight)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WRITES_DOWN = 'printf "%s %s\\n" "$(basename "$0")" "$*" >>"$CALLS"\n'
+WRITES_DOWN = 'printf "%s %s\\n" "$(basename "$0")" "$*" >>"$CALLS"; cat >/dev/null\n'
 STOPS_HERE = "the stand-in of docker builds nothing"
 STRIMZI = "customresourcedefinition.apiextensions.k8s.io/kafkas.kafka.strimzi.io"
 
@@ -34,7 +34,13 @@ class Stage:
             "KIND_CLUSTER": "testbed",
         }
         return subprocess.run(
-            [ROOT / "k8s" / "kind-up.sh"], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [ROOT / "k8s" / "kind-up.sh"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def called(self, words: str) -> bool:
@@ -69,3 +75,14 @@ def test_strimzi_is_installed_where_its_resources_are_not_served(stage: Stage) -
     done = stage.kind_up()
     assert "2/6 install Strimzi" in done.stdout, done
     assert stage.called("helm --kube-context kind-testbed upgrade --install strimzi")
+
+
+def test_an_api_server_that_is_silent_for_a_moment_is_not_one_where_everything_is_ready(stage: Stage) -> None:
+    asked = stage.place / "asked"
+    silent_once = f'[[ "$*" != *deployments,* || -e "{asked}" ]] || {{ touch "{asked}"; exit 1; }}'
+    stage.stand_in("kubectl", silent_once)
+    stage.stand_in("docker", "")
+    done = stage.kind_up()
+    assert done.returncode == 0, done
+    assert "waiting for the API server" in done.stdout
+    assert "ready after" in done.stdout.partition("waiting for the API server")[2]

@@ -76,12 +76,12 @@ def operators_away(cluster: Cluster) -> Iterator[None]:
     selector = "--selector=app.kubernetes.io/name=sagaplane,app.kubernetes.io/component=operator"
     found = json.loads(cluster.must("get", "deployments", "--all-namespaces", selector, "--output=json"))["items"]
     places = {(its["metadata"]["namespace"], its["metadata"]["name"]): its["spec"]["replicas"] for its in found}
-    for namespace, name in places:
-        cluster.must("--namespace", namespace, "scale", f"deployment/{name}", "--replicas=0")
-        cluster.must(
-            "--namespace", namespace, "wait", "--for=delete", "pods", selector, f"--timeout={SECONDS_MAX - 5}s"
-        )
     try:
+        for namespace, name in places:
+            cluster.must("--namespace", namespace, "scale", f"deployment/{name}", "--replicas=0")
+            cluster.must(
+                "--namespace", namespace, "wait", "--for=delete", "pods", selector, f"--timeout={SECONDS_MAX - 5}s"
+            )
         yield
     finally:
         for (namespace, name), replicas in places.items():
