@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedError
+from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedError, UnavailableError
 from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import (
@@ -314,14 +314,18 @@ class Acts:
                 "resourceVersion": its.resource_version,
             },
         }
-        try:
-            await self.cluster.create_event(its.namespace, body)
-        except NotThereError:
+        for again in (True, False):
+            try:
+                await self.cluster.create_event(its.namespace, body)
+            except NotThereError:
+                return
+            except ClusterError as error:
+                if again and isinstance(error, UnavailableError):
+                    continue  # its name is the same: it is there once, whichever of the two was heard
+                self.counts["events lost"] += 1
+                return
+            held.told.add(mark)
             return
-        except ClusterError:
-            self.counts["events lost"] += 1
-            return
-        held.told.add(mark)
 
 
 def _in_bytes(text: str, most: int) -> str:

@@ -113,6 +113,18 @@ def test_a_lapse_of_the_lead_that_is_over_when_somebody_looks_is_told() -> None:
     assert len(election.changes) == 3, election.changes
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_event_that_met_an_api_server_which_was_away_for_a_moment_is_told(status: int) -> None:
+    world = Operators()
+    operator = world.start()
+    world.api.fate = once("create events", status)
+    world.api.make(ORDER_SAGA_PLURAL, manifest())
+    world.settle()
+    reasons = {body["reason"] for place, body in world.api.objects.items() if place[0] == "events"}
+    assert reasons == {"Completed"}
+    assert operator.engine.acts.counts["events lost"] == 0
+
+
 def test_no_status_is_written_by_who_ceases_to_lead_between_the_event_and_the_status() -> None:
     world = Operators()
     operator = world.start()
