@@ -44,6 +44,20 @@ CASES = (
     Case("brokers that ask nobody", values={"kafka": {"bootstrapServers": "a:9092", "securityProtocol": "PLAINTEXT"}}),
     Case("only the databases of one's own", values=OWN_POSTGRESQL),
     Case("only the brokers of one's own", values=OWN_KAFKA, strimzi=False),
+    Case(
+        "certificates of one's own",
+        values={
+            "kafka": {
+                "bootstrapServers": "a:9092",
+                "securityProtocol": "SSL",
+                "caSecret": {"name": "ca"},
+                "clientSecret": {"name": "kafka-{user}"},
+            },
+            "postgresql": {"existingSecret": "postgresql", "caSecret": {"name": "ca"}},
+            "serviceDefaults": {"keda": {"enabled": True}},
+        },
+        strimzi=False,
+    ),
     Case("several namespaces", values={"operator": {"watchNamespaces": ["shop-a", "shop-b"]}}),
     Case("all namespaces", values={"operator": {"clusterWide": True}}),
     Case("no custom resource definitions", values={"crds": {"enabled": False}, "definitions": {"builtIn": False}}),
@@ -57,6 +71,13 @@ CASES = (
     ),
     Case("scaled by CPU", values={"serviceDefaults": {"autoscaling": {"enabled": True}}}),
     Case("scaled by lag", values={"serviceDefaults": {"keda": {"enabled": True}}}),
+    Case(
+        "scaled by the lag in brokers that ask nobody",
+        values={
+            "kafka": {"bootstrapServers": "a:9092", "securityProtocol": "PLAINTEXT"},
+            "serviceDefaults": {"keda": {"enabled": True}},
+        },
+    ),
     Case("no network policies", values={"networkPolicy": {"enabled": False}}),
     Case("prefixed topics", values={"kafka": {"topicPrefix": "blue."}}),
     Case("traced", values={"traces": {"endpoint": "http://collector:4318", "sample": 0.1}}),
@@ -90,11 +111,11 @@ def helm(*words: str, values: Mapping[str, Any] | None = None) -> subprocess.Com
     )
 
 
-def template(case: Case, release: str = "sagaplane") -> subprocess.CompletedProcess[str]:
+def template(case: Case, release: str = "sagaplane", namespace: str = NAMESPACE) -> subprocess.CompletedProcess[str]:
     """Return what helm makes of a case."""
     files = [f"--values={CHART / file}" for file in case.files]
     served = [f"--api-versions={STRIMZI}"] if case.strimzi else []
-    asked = ["template", release, str(CHART), f"--namespace={NAMESPACE}", f"--kube-version={case.kubernetes}"]
+    asked = ["template", release, str(CHART), f"--namespace={namespace}", f"--kube-version={case.kubernetes}"]
     return helm(*asked, *served, *files, values=case.values)
 
 

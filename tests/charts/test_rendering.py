@@ -213,9 +213,66 @@ def test_every_pod_of_ours_is_shut_off_and_the_brokers_are_not() -> None:
     assert not {"ingress", "egress"} & deny["spec"].keys()
 
 
+def test_a_job_of_the_same_name_is_the_same_job_for_none_can_be_changed() -> None:
+    made: dict[str, Any] = {}
+    for name in NAMED:
+        for job in of_kind(name, "Job"):
+            if "helm.sh/hook" not in job["metadata"].get("annotations", {}):
+                assert made.setdefault(job["metadata"]["name"], job["spec"]) == job["spec"], name
+    assert {name.rpartition("-")[0] for name in made} == {"sagaplane-tables-1", "sagaplane-topics-1"}
+
+
+def test_another_image_under_the_same_tag_makes_the_tables_anew() -> None:
+    told = ({"serviceDefaults": {"podAnnotations": {"sagaplane.io/image": image}}} for image in ("one", "two"))
+    names = {
+        line
+        for values in told
+        for line in template(Case("x", values=values)).stdout.splitlines()
+        if "-tables-1-" in line
+    }
+    assert len(names) == 2
+
+
+@every_case
+def test_keda_finds_what_it_is_to_show_the_brokers(name: str) -> None:
+    shown = {found["metadata"]["name"]: found["spec"] for found in of_kind(name, "TriggerAuthentication")}
+    asked = {
+        trigger["authenticationRef"]["name"]
+        for found in of_kind(name, "ScaledObject")
+        for trigger in found["spec"]["triggers"]
+        if "authenticationRef" in trigger
+    }
+    assert asked == shown.keys()
+    assert all(shown.values())
+
+
 def test_the_manifests_of_the_same_values_are_the_same_but_for_passwords() -> None:
     done = template(NAMED["cluster"])
     assert done.stdout == text("cluster")
+
+
+@pytest.mark.parametrize("operator", [{}, {"watchNamespaces": ["no", "5"]}, {"clusterWide": True}], ids=str)
+def test_names_that_look_like_numbers_or_truths_stay_names(operator: Mapping[str, Any]) -> None:
+    named = {"nameOverride": "7", "commonLabels": {"team": "8"}}
+    values = {**named, "crds": {"enabled": False}, "operator": operator}
+    case = Case("x", NAMED["cluster"].files, values, strimzi=False)
+    done = template(case, release="12345678", namespace="no")
+    assert done.returncode == 0, done.stderr
+    for found in yaml.safe_load_all(done.stdout):
+        assert [path for path, name in _names(found) if not isinstance(name, str)] == []
+
+
+def _names(found: object, path: str = "", *, named: bool = False) -> Iterator[tuple[str, object]]:
+    """Yield what Kubernetes wants as a text, and where it stands: namespaces, labels, annotations and variables."""
+    if isinstance(found, dict):
+        for key, inner in found.items():
+            texts = key in ("labels", "annotations", "matchLabels", "nodeSelector", "namespace", "name", "value")
+            yield from _names(inner, f"{path}.{key}", named=texts or named)
+    elif isinstance(found, list):
+        for inner in found:
+            yield from _names(inner, f"{path}[]")
+    elif named:
+        yield path, found
 
 
 def test_another_release_in_the_same_namespace_shares_nothing_but_the_custom_resource_definitions() -> None:

@@ -12,8 +12,8 @@
 
 {{/* What tells the pods of one component: the argument is a dict of root and component. It never changes. */}}
 {{- define "sagaplane.selector" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
@@ -41,7 +41,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* Name, namespace and labels: the argument is a dict of root, component and, where it is not the component's, name. */}}
 {{- define "sagaplane.metadata" -}}
 name: {{ printf "%s-%s" (include "sagaplane.fullname" .root) (.name | default .component) }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "sagaplane.labels" . | nindent 2 }}
 {{- end -}}
@@ -54,14 +54,29 @@ labels:
 {{- end -}}
 {{- end -}}
 
+{{/*
+A Job cannot be changed, and not everybody who keeps a cluster by manifests counts revisions: so its name tells what it runs,
+by its pod, its scripts, the topics, and the annotations of the services, which may tell of another image under the same tag.
+The argument is a dict of root, name and runs, the pod.
+*/}}
+{{- define "sagaplane.jobName" -}}
+{{- $annotations := .root.Values.serviceDefaults.podAnnotations | toJson -}}
+{{- $runs := list .runs $annotations (include "sagaplane.shop" .root) (.root.Files.Glob "files/*.sh").AsConfig -}}
+{{ printf "%s-%d-%s" .name .root.Release.Revision ($runs | join "\n" | sha256sum | trunc 8) }}
+{{- end -}}
+
 {{/* What the services are and need, as their code says. */}}
 {{- define "sagaplane.shop" -}}
 {{ .Files.Get "files/shop.json" }}
 {{- end -}}
 
-{{/* The values of one service: its own over those of all. */}}
+{{/* The values of one service: its own over those of all. The analytics' groups change, and their lag tells KEDA nothing. */}}
 {{- define "sagaplane.service" -}}
-{{ mergeOverwrite (deepCopy .root.Values.serviceDefaults) (index .root.Values.services .service | default dict) | toJson }}
+{{- $its := mergeOverwrite (deepCopy .root.Values.serviceDefaults) (index .root.Values.services .service | default dict) -}}
+{{- if eq .service "analytics" -}}
+{{- $_ := set $its.keda "enabled" false -}}
+{{- end -}}
+{{ $its | toJson }}
 {{- end -}}
 
 {{- define "sagaplane.kafkaInside" -}}
@@ -87,7 +102,7 @@ labels:
 {{- end -}}
 {{- end -}}
 
-{{/* Two releases may watch the same namespace: a Role elsewhere bears the namespace that it is for. */}}
+{{/* A Role elsewhere bears the namespace of the release that it is for: another release may have looked after it before. */}}
 {{- define "sagaplane.roleName" -}}
 {{- if eq .namespace .root.Release.Namespace -}}
 {{ include "sagaplane.fullname" .root }}-operator

@@ -28,6 +28,37 @@ tolerations:
 {{- end }}
 {{- end -}}
 
+{{/* What a pod of Strimzi's has in common with ours, in its words: the argument is a dict of root and, for its disks, fsGroup. */}}
+{{- define "sagaplane.strimziPod" -}}
+securityContext:
+  runAsNonRoot: true
+  {{- with .fsGroup }}
+  fsGroup: {{ . }}
+  {{- end }}
+  seccompProfile: {type: RuntimeDefault}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.nodeSelector }}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+        - matchExpressions:
+            {{- range $label, $value := . }}
+            - {key: {{ $label | quote }}, operator: In, values: [{{ $value | quote }}]}
+            {{- end }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* Replicas stand on different nodes and zones where there are such. */}}
 {{- define "sagaplane.spread" -}}
 topologySpreadConstraints:
@@ -94,6 +125,12 @@ securityContext:
 - name: SAGAPLANE_KAFKA_CA_FILE
   value: /etc/sagaplane/kafka/ca.crt
 {{- end }}
+{{- if $kafka.clientSecret.name }}
+- name: SAGAPLANE_KAFKA_CERT_FILE
+  value: /etc/sagaplane/kafka-client/tls.crt
+- name: SAGAPLANE_KAFKA_KEY_FILE
+  value: /etc/sagaplane/kafka-client/tls.key
+{{- end }}
 {{- end }}
 {{- with $kafka.topicPrefix }}
 - name: SAGAPLANE_KAFKA_TOPIC_PREFIX
@@ -101,18 +138,27 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* Whom the brokers' certificates have to be from. */}}
+{{/* Whom the brokers' certificates have to be from, and who a user of ours is: the argument is a dict of root and user. */}}
 {{- define "sagaplane.kafkaVolumes" -}}
-{{- if include "sagaplane.kafkaInside" . }}
+{{- $kafka := .root.Values.kafka -}}
+{{- if include "sagaplane.kafkaInside" .root }}
 - name: kafka
   secret:
-    secretName: {{ include "sagaplane.fullname" . }}-cluster-ca-cert
+    secretName: {{ include "sagaplane.fullname" .root }}-cluster-ca-cert
     items: [{key: ca.crt, path: ca.crt}]
-{{- else if .Values.kafka.caSecret.name }}
+{{- else if $kafka.caSecret.name }}
 - name: kafka
   secret:
-    secretName: {{ .Values.kafka.caSecret.name }}
-    items: [{key: {{ .Values.kafka.caSecret.key }}, path: ca.crt}]
+    secretName: {{ $kafka.caSecret.name }}
+    items: [{key: {{ $kafka.caSecret.key }}, path: ca.crt}]
+{{- end }}
+{{- with $kafka.clientSecret }}
+{{- if .name }}
+- name: kafka-client
+  secret:
+    secretName: {{ include "sagaplane.clientSecret" $ }}
+    items: [{key: {{ .certificate }}, path: tls.crt}, {key: {{ .key }}, path: tls.key}]
+{{- end }}
 {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
@@ -122,7 +168,33 @@ securityContext:
 {{- if or (include "sagaplane.kafkaInside" .) .Values.kafka.caSecret.name }}
 - {name: kafka, mountPath: /etc/sagaplane/kafka, readOnly: true}
 {{- end }}
+{{- if .Values.kafka.clientSecret.name }}
+- {name: kafka-client, mountPath: /etc/sagaplane/kafka-client, readOnly: true}
+{{- end }}
 - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{/* The Secret with a user's certificate: the argument is a dict of root and user. */}}
+{{- define "sagaplane.clientSecret" -}}
+{{ .root.Values.kafka.clientSecret.name | replace "{user}" .user }}
+{{- end -}}
+
+{{/* Whom the certificates of databases have to be from. */}}
+{{- define "sagaplane.databaseVolumes" -}}
+{{- with .Values.postgresql.caSecret }}
+{{- if .name }}
+- name: postgresql
+  secret:
+    secretName: {{ .name }}
+    items: [{key: {{ .key }}, path: ca.crt}]
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "sagaplane.databaseMounts" -}}
+{{- if .Values.postgresql.caSecret.name }}
+- {name: postgresql, mountPath: /etc/sagaplane/postgresql, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{/* Where a service's database is: the argument is a dict of root and service. */}}
@@ -148,6 +220,18 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* The port of the collector: that of its pods, if it is told, that in its address, or that of its scheme. */}}
+{{- define "sagaplane.tracesPort" -}}
+{{- $url := urlParse .Values.traces.endpoint -}}
+{{- if .Values.traces.port -}}
+{{ .Values.traces.port }}
+{{- else if regexMatch ":[0-9]+$" $url.host -}}
+{{ $url.host | splitList ":" | last }}
+{{- else -}}
+{{ ternary 443 80 (eq $url.scheme "https") }}
+{{- end -}}
+{{- end -}}
+
 {{/* A probe that asks over HTTP: the argument is a dict of path, period, timeout and failures. */}}
 {{- define "sagaplane.probe" -}}
 httpGet: {path: {{ .path }}, port: http}
@@ -160,6 +244,16 @@ failureThreshold: {{ .failures }}
 {{- define "sagaplane.serviceEnv" -}}
 {{- include "sagaplane.kafkaEnv" (dict "root" .root "user" .service) }}
 {{ include "sagaplane.databaseEnv" . }}
+{{- end -}}
+
+{{- define "sagaplane.serviceVolumes" -}}
+{{- include "sagaplane.kafkaVolumes" (dict "root" .root "user" .service) }}
+{{- include "sagaplane.databaseVolumes" .root }}
+{{- end -}}
+
+{{- define "sagaplane.serviceMounts" -}}
+{{- include "sagaplane.kafkaMounts" . }}
+{{- include "sagaplane.databaseMounts" . }}
 {{- end -}}
 
 {{- define "sagaplane.operatorEnv" -}}
@@ -185,7 +279,7 @@ failureThreshold: {{ .failures }}
 - name: SAGAPLANE_OPERATOR_MATERIALIZE_MAX
   value: {{ $its.materialize.max | quote }}
 - name: SAGAPLANE_OPERATOR_MATERIALIZE_NAMESPACE
-  value: {{ include "sagaplane.materialized" . }}
+  value: {{ include "sagaplane.materialized" . | quote }}
 {{- range $name, $value := $its.settings }}
 - name: {{ $name }}
   value: {{ include "sagaplane.setting" $value | quote }}
