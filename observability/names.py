@@ -44,8 +44,15 @@ def grown(by: str, name: str, *matchers: str) -> str:
 
 
 def most(by: str, name: str, *matchers: str) -> str:
-    """Return the greatest: of what every instance says the same."""
+    """Return the greatest: of ages, and of what is as bad as its worst instance."""
     return f"max by ({by}) ({of(name, *matchers)})"
+
+
+def total(by: str, name: str, *matchers: str) -> str:
+    """Return how many: every instance of a shop says the same of all of it, and shops, by namespace, add up."""
+    if not by:
+        return f"sum({most('namespace', name, *matchers)})"
+    return f"sum by ({by}) ({most(f'namespace, {by}', name, *matchers)})"
 
 
 def quantile(share: float, by: str, name: str, *matchers: str) -> str:

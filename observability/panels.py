@@ -47,11 +47,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on a value is bad; or, where low is bad, below which it is."""
+    """From where on a value is bad; or, where low is bad, below which it is. Below `least` it is bad in any case."""
 
     warns: float | None = None
     alarms: float | None = None
     low: bool = False
+    least: float | None = None
 
     def steps(self) -> list[Threshold]:
         """Return the colours, from the lowest value up."""
@@ -60,7 +61,10 @@ class Limits:
         if not told:
             return [Threshold(LOWEST, PLAIN)]
         if not self.low:
-            return [Threshold(LOWEST, GREEN), *(Threshold(value, colour) for value, colour in told)]
+            begin = [Threshold(LOWEST, GREEN)]
+            if self.least is not None:
+                begin = [Threshold(LOWEST, RED), Threshold(self.least, GREEN)]
+            return [*begin, *(Threshold(value, colour) for value, colour in told)]
         rising = sorted(told, key=lambda rank: rank[0])
         colours = [rising[0][1] if len(rising) == 1 else RED, *([ORANGE] if len(rising) > 1 else []), GREEN]
         return [

@@ -1,10 +1,10 @@
 """The analytics: whether its views keep up with what happens. What they say of the shop is on its own page."""
 
-from observability.names import RATE, grown, most, of, rate
+from observability.names import RATE, grown, most, of, rate, total
 from observability.pages import NAMESPACE, Page, Row
 from observability.panels import HALF, QUARTER, Limits, Query, lines, number
 
-ITS = 'loop=~"analytics.*"'
+ITS, VIEWS = 'loop=~"analytics.*"', 'loop="analytics views"'
 
 ASKED = 'job=~".*analytics"'
 BEGUN = of("saga_started_total").replace(', definition=~"$definition"', "")
@@ -20,17 +20,17 @@ PAGE = Page(
             (
                 number(
                     "Behind",
-                    "How long the oldest record of its last batch had waited in the log.",
+                    "How long the oldest record of the last batch of the views had waited in the log.",
                     "s",
-                    Query(f"max({of('saga_event_lag_seconds', ITS)})"),
+                    Query(f"max({of('saga_event_lag_seconds', VIEWS)})"),
                     width=QUARTER,
                     limits=Limits(warns=5, alarms=30),
                 ),
                 number(
                     "Records behind",
-                    "Records that are not counted yet.",
+                    "Records that the views have not counted yet.",
                     "short",
-                    Query(f"sum({of('saga_consumer_lag_records', ITS)})"),
+                    Query(f"sum({of('saga_consumer_lag_records', VIEWS)})"),
                     width=QUARTER,
                     limits=Limits(warns=10_000),
                 ),
@@ -115,7 +115,7 @@ PAGE = Page(
                     "State",
                     "Orders that the views hold a row of.",
                     "short",
-                    Query(f"max({of('saga_analytics_state_rows')})", "orders"),
+                    Query(total("", "saga_analytics_state_rows"), "orders"),
                     width=HALF,
                 ),
                 lines(
@@ -163,7 +163,7 @@ PAGE = Page(
                 ),
                 lines(
                     "Lag in records",
-                    "Records that are not counted yet.",
+                    "Records that are not counted yet, by the views and by the desk, which looks out for high values.",
                     "short",
                     Query(f"sum by (loop) ({of('saga_consumer_lag_records', ITS)})", "{{loop}}"),
                 ),

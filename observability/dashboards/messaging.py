@@ -1,10 +1,10 @@
 """Messages: how they flow, what waits, what nobody could handle, and whether the loops that carry them do well."""
 
-from observability.names import grown, most, of, quantile, rate
+from observability.names import grown, most, of, quantile, rate, total
 from observability.pages import NAMESPACE, Page, Row
 from observability.panels import FULL, HALF, QUARTER, Limits, Query, heat, lines, number, rows, states
 
-FAILED, NO_PROBE = 'status=~"5.."', 'route!="/readyz"'
+FAILED, NO_PROBE = 'status=~"5.."', 'route!~"/readyz|/healthz|/metrics"'
 GROUP, FAILED_BATCH = "messaging_consumer_group_name", 'error_type!=""'
 
 PAGE = Page(
@@ -28,7 +28,7 @@ PAGE = Page(
                     "Parked",
                     "Messages that wait for their saga or its definition.",
                     "short",
-                    Query(f"sum({most('job', 'saga_parked_messages')})"),
+                    Query(f"sum({most('namespace, job', 'saga_parked_messages')})"),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),
@@ -57,7 +57,7 @@ PAGE = Page(
                     "Dead letters that wait",
                     "Dead letters that nobody has redriven or discarded: see docs/runbooks/dead-letters.md.",
                     "short",
-                    Query(f"sum({most('topic', 'saga_dlq_depth')})"),
+                    Query(f"sum({most('namespace, topic', 'saga_dlq_depth')})"),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),
@@ -65,7 +65,7 @@ PAGE = Page(
                     "Waiting by topic",
                     "Dead letters that nobody has redriven or discarded, as far as the log keeps them.",
                     "short",
-                    Query(most("topic", "saga_dlq_depth"), "{{topic}}"),
+                    Query(total("topic", "saga_dlq_depth"), "{{topic}}"),
                     limits=Limits(warns=1),
                 ),
                 lines(
@@ -178,7 +178,7 @@ PAGE = Page(
                     "Outbox",
                     "Messages that wait in the outbox, by service.",
                     "short",
-                    Query(most("job", "saga_outbox_pending"), "{{job}}"),
+                    Query(total("job", "saga_outbox_pending"), "{{job}}"),
                 ),
                 lines(
                     "Outbox age",
@@ -191,7 +191,7 @@ PAGE = Page(
                     "Parked over time",
                     "Messages that wait for their saga or its definition, by service.",
                     "short",
-                    Query(most("job", "saga_parked_messages"), "{{job}}"),
+                    Query(total("job", "saga_parked_messages"), "{{job}}"),
                 ),
                 lines(
                     "Lag in records",
@@ -215,6 +215,13 @@ PAGE = Page(
                     Query(most("topic", "saga_event_lag_seconds"), "{{topic}}"),
                     limits=Limits(warns=5, alarms=30),
                 ),
+                lines(
+                    "Partitions",
+                    "Partitions that all instances of a consumer handle together: below what it should have, nobody "
+                    "reads the others. See docs/runbooks/consumer-lag.md.",
+                    "short",
+                    Query(f"sum by (loop) ({of('saga_consumer_partitions')})", "{{loop}}"),
+                ),
             ),
         ),
         Row(
@@ -230,12 +237,12 @@ PAGE = Page(
                 ),
                 lines(
                     "HTTP failures",
-                    "Share of requests that a service answered with 5xx; probes that say not ready are left out.",
+                    "Share of requests that a service answered with 5xx; probes and scrapes are left out.",
                     "percentunit",
                     Query(
                         f"({rate('job', 'saga_http_requests_total', FAILED, NO_PROBE)} "
-                        f"or 0 * {rate('job', 'saga_http_requests_total')}) / "
-                        f"{rate('job', 'saga_http_requests_total')}",
+                        f"or 0 * {rate('job', 'saga_http_requests_total', NO_PROBE)}) / "
+                        f"{rate('job', 'saga_http_requests_total', NO_PROBE)}",
                         "{{job}}",
                     ),
                     width=HALF,
@@ -264,6 +271,13 @@ PAGE = Page(
                     "Spans per second that the collector took.",
                     "ops",
                     Query(rate("job", "saga_spans_exported_total"), "{{job}}"),
+                    width=HALF,
+                ),
+                lines(
+                    "Spans waiting",
+                    "Spans that the collector has not taken yet: many, and more and more, when it takes none.",
+                    "short",
+                    Query(f"sum by (job) ({of('saga_spans_waiting')})", "{{job}}"),
                     width=HALF,
                 ),
                 lines(

@@ -1,6 +1,6 @@
 """The operator: who leads, what it looks after, what it writes, and what it could not do."""
 
-from observability.names import RATE, grown, most, of, quantile, rate
+from observability.names import RATE, grown, most, of, quantile, rate, total
 from observability.pages import NAMESPACE, Page, Row
 from observability.panels import HALF, QUARTER, Limits, Query, heat, lines, number, states
 
@@ -22,7 +22,7 @@ PAGE = Page(
                     "short",
                     Query(f"sum({of('saga_operator_is_leader')})"),
                     width=QUARTER,
-                    limits=Limits(warns=2, alarms=1, low=True),
+                    limits=Limits(alarms=2, least=1),
                 ),
                 number(
                     "Operators",
@@ -35,7 +35,7 @@ PAGE = Page(
                     "Malformed",
                     "OrderSagas that mean nothing: their condition Validated says why.",
                     "short",
-                    Query(f"max({of('saga_operator_invalid_resources')})"),
+                    Query(total("", "saga_operator_invalid_resources")),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),
@@ -43,7 +43,7 @@ PAGE = Page(
                     "Waiting",
                     "OrderSagas that wait to be looked at.",
                     "short",
-                    Query(f"max({of('saga_operator_queue_depth')})"),
+                    Query(total("", "saga_operator_queue_depth")),
                     width=QUARTER,
                     limits=Limits(warns=100, alarms=1000),
                 ),
@@ -62,7 +62,7 @@ PAGE = Page(
                     "By phase",
                     "OrderSagas that are watched, by phase.",
                     "short",
-                    Query(most("phase", "saga_operator_resources"), "{{phase}}"),
+                    Query(total("phase", "saga_operator_resources"), "{{phase}}"),
                     width=HALF,
                     stacked=True,
                 ),

@@ -1,6 +1,6 @@
 """How the sagas fare as a whole: what was promised, how they end, what is under way, how long they take."""
 
-from observability.names import RATE, grown, most, of, quantile, rate
+from observability.names import RATE, grown, most, of, quantile, rate, total
 from observability.objectives import COMPLETED_SECONDS, IN_TIME, QUICK, Objective
 from observability.pages import DEFINITION, NAMESPACE, Page, Row
 from observability.panels import HALF, THIRD, Limits, Query, heat, lines, number, rows
@@ -153,12 +153,17 @@ PAGE = Page(
         Row(
             "Under way",
             (
-                number("Active", "Sagas that have not ended.", "short", Query(f"sum({most('phase', 'saga_active')})")),
+                number(
+                    "Active",
+                    "Sagas that have not ended.",
+                    "short",
+                    Query(f"sum({most('namespace, phase', 'saga_active')})"),
+                ),
                 number(
                     "Stuck",
                     "Sagas that wait for a person: see docs/runbooks/stuck-sagas.md.",
                     "short",
-                    Query(f"max({of('saga_stuck')})"),
+                    Query(total("", "saga_stuck")),
                     limits=Limits(alarms=1),
                 ),
                 number(
@@ -179,7 +184,7 @@ PAGE = Page(
                     "Without a series",
                     "Live sagas beyond the cap of those that have series of their own; look them up with sagactl.",
                     "short",
-                    Query(f"max({of('saga_instance_series_dropped')})"),
+                    Query(total("", "saga_instance_series_dropped")),
                 ),
                 number(
                     "Services",
@@ -191,7 +196,7 @@ PAGE = Page(
                     "Active by phase",
                     "Sagas that have not ended, by phase.",
                     "short",
-                    Query(most("phase", "saga_active"), "{{phase}}"),
+                    Query(total("phase", "saga_active"), "{{phase}}"),
                     width=THIRD,
                     stacked=True,
                 ),
@@ -205,7 +210,7 @@ PAGE = Page(
                     "Stuck over time",
                     "Sagas that wait for a person.",
                     "short",
-                    Query(f"max({of('saga_stuck')})", "stuck"),
+                    Query(total("", "saga_stuck"), "stuck"),
                 ),
             ),
         ),

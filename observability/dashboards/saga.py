@@ -1,6 +1,6 @@
 """One saga, by its correlation id; and beside it those that live now."""
 
-from observability.names import of
+from observability.names import of, total
 from observability.pages import DEFINITION, NAMESPACE, Page, Row, Variable
 from observability.panels import FULL, HALF, QUARTER, Limits, Query, lines, note, number, rows, states
 
@@ -101,7 +101,7 @@ PAGE = Page(
                     "Live sagas that have series, and those beyond the cap.",
                     "short",
                     Query(f"count(max by (correlation_id) ({of('saga_instance_phase')}))", "with"),
-                    Query(f"max({of('saga_instance_series_dropped')})", "without"),
+                    Query(total("", "saga_instance_series_dropped"), "without"),
                     width=HALF,
                     stacked=True,
                 ),

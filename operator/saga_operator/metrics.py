@@ -13,6 +13,7 @@ from sagakit.runtime.catalogue import (
     API_WRITES,
     BUILD_INFO,
     EVENTS_LOST,
+    FAILED_IN_A_ROW,
     HEARD,
     K8S_REQUESTS,
     LATENESS,
@@ -43,6 +44,9 @@ def samples(engine: Engine, leadership: Leadership, follower: Follower, material
     yield LONGEST_RUNNING, (), engine.longest_running_seconds
     for result in ("ok", "failures", "bugs"):
         yield RECONCILES, (result,), engine.counts[result]
+    # Whoever does not lead looks at nothing, and keeps what it knew when it last did.
+    failed = max((held.failures for held in engine.held.values()), default=0)
+    yield FAILED_IN_A_ROW, (), failed if leadership.leads else 0
     yield from engine.durations.samples()
     yield from engine.waits.samples()
     cluster = engine.acts.cluster

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from saga_operator.acts import Acts
@@ -22,8 +23,9 @@ from saga_operator.settings import OperatorSettings
 from saga_operator.sweeping import Sweeper
 from saga_operator.tracker import Sagas
 from sagakit.ports import Clock, Log
+from sagakit.runtime.catalogue import FAILURES, REQUESTS
 from sagakit.runtime.definitions import Definitions
-from sagakit.runtime.http.app import build_app
+from sagakit.runtime.http.app import Application, Requests, build_app
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.server import Server
 from sagakit.runtime.loops import Bell, Runner
@@ -55,6 +57,7 @@ class Operator:
     materializer: Materializer
     sweeper: Sweeper
     runner: Runner = field(default_factory=Runner)
+    requests: Requests = field(default_factory=Requests)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: threading.Event = field(default_factory=threading.Event)
     _unwatch: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,6 +93,7 @@ class Operator:
         definitions = Definitions(
             "operator", log.for_reader(), SHOP, known=[ORDER_SAGA], read=read_definition, learner=sagas
         )
+        acts.witness.informed = lambda: definitions.ready
         keeper = DefinitionKeeper(cluster, log, definitions, clock, leads)
         watching = threading.Event()
         namespaces = (settings.materialize_namespace, *settings.watched, settings.lease_namespace)
@@ -123,10 +127,23 @@ class Operator:
             told.append("the definitions are not read yet")
         return [*told, *(["is stopping"] if self.stop.is_set() else [])]
 
+    @cached_property
+    def app(self) -> Application:
+        """The HTTP application: the probes."""
+        probes = Probes("Sagaplane operator", [], self.troubles, self.samples, _nothing_more)
+        return build_app(probes.routes(), self.requests)
+
+    def samples(self) -> Iterable[Sample]:
+        """Return what it has counted; what its loops and its probes have, under the names that services use."""
+        yield from samples(self.engine, self.leadership, self.follower, self.materializer)
+        for loop in self.runner.loops:
+            yield FAILURES, (loop.steps.name,), loop.failures
+        for (method, route, status), number in self.requests.counts.items():
+            yield REQUESTS, (method, route, str(status)), number
+
     async def run(self) -> None:
         """Run until `stop` is set, or until a part of it ends that never should."""
-        probes = Probes("Sagaplane operator", [], self.troubles, self._samples, _nothing_more)
-        server = Server(build_app(probes.routes()), self.settings.port, self.settings.host)
+        server = Server(self.app, self.settings.port, self.settings.host)
         await server.start()
         log_lines.info("Sagaplane operator answers at %s:%d", self.settings.host, server.port)
         self._start_loops()
@@ -134,9 +151,6 @@ class Operator:
             await self._run_until_stopped()
         finally:
             await server.stop()
-
-    def _samples(self) -> Iterable[Sample]:
-        return samples(self.engine, self.leadership, self.follower, self.materializer)
 
     def _start_loops(self) -> None:
         rings = Bell(AGAIN_SECONDS)

@@ -15,6 +15,7 @@ from analytics_service.tables import VIEWS
 from analytics_service.versions import VERSIONS, Stores
 from sagakit.hosting import Adapters
 from sagakit.ports import Clock, Log, Store
+from sagakit.runtime.consumer import Consumer
 from sagakit.runtime.loops import Bell
 from sagakit.runtime.service import KIT_TABLES, Service
 from sagakit.runtime.settings import read
@@ -43,6 +44,7 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     answers = Answers(settings, live, builder, catalogue, stores, log, clock, profiles, service.runner.stop)
     service.routes += routes(answers)
     service.seen.measures.append(partial(measures, live, answers.waiting_since, clock, its.bounds.lateness_ms))
+    service.seen.readers.append(partial(_reading, live))
     desk = Desk(settings.thresholds(), profiles)
     service.sampled.append(partial(said, desk))
     service.hear_unhurried(desk, GROUP, settings.gather_seconds)
@@ -52,6 +54,11 @@ def build(settings: AnalyticsSettings, catalogue: Store, stores: Stores, log: Lo
     if settings.report_seconds:
         service.add(Report(answers.glance_if_open), Bell(settings.report_seconds))
     return service
+
+
+def _reading(live: Live) -> dict[str, Consumer]:
+    """Return who reads for the views that answer: what they are behind in is what questions feel."""
+    return {} if live.follower is None else {live.name: live.follower.consumer}
 
 
 async def host(its: Adapters) -> Service:

@@ -18,8 +18,6 @@ SERVICE = "order"
 LOOKBACK_SECONDS = 7 * 24 * 3600
 ARRIVES = "spans arrive within seconds, and are kept for as long as Jaeger keeps them: try again"
 
-Tags = dict[str, Any]
-
 
 class Found(msgspec.Struct, frozen=True):
     """A trace as it was found, and whose it is as far as its spans say."""
@@ -42,22 +40,24 @@ class Jaeger:
         """Return where a browser shows the trace."""
         return f"{self._url}{path_of('trace', trace_id)}"
 
-    async def trace(self, trace_id: str) -> Found | None:
-        """Return the trace; None when Jaeger does not have it."""
+    async def trace(self, trace_id: str, whose: str = "") -> Found | None:
+        """Return the trace, or what is in it of the saga of that id or correlation id; None when Jaeger has nothing.
+
+        What others told in the same trace, such as the caller, is in both.
+        """
         try:
             answer = await self._server.get(f"/api{path_of('traces', trace_id)}", _Answer)
         except NotFound:
             return None
-        spans = [(span, trace.processes) for trace in answer.data or () for span in trace.spans]
-        if not spans:
+        found = [_span(span, trace.processes) for trace in answer.data or () for span in trace.spans]
+        # Told twice by processes that were not described alike, a span is shown once.
+        spans = [*{(span.id, span.service): span for span in found}.values()]
+        its = next((span for span in spans if span.saga_id and whose in ("", span.saga_id, span.correlation_id)), None)
+        if not spans or (whose and its is None):
             return None
-        said = [{tag.key: tag.value for tag in span.tags} for span, _ in spans]
-        return Found(
-            trace_id,
-            [_span(span, tags, processes) for (span, processes), tags in zip(spans, said, strict=True)],
-            _first(said, SAGA_ID),
-            _first(said, CORRELATION_ID),
-        )
+        if whose and its is not None:
+            spans = [span for span in spans if span.saga_id in ("", its.saga_id)]
+        return Found(trace_id, spans, its.saga_id if its else "", its.correlation_id if its else "")
 
     async def search(self, correlation_id: str) -> str | None:
         """Return the id of the latest trace in which that correlation id is; None when there is none."""
@@ -111,7 +111,8 @@ class _Answer(msgspec.Struct, frozen=True):
     data: list[_Trace] | None
 
 
-def _span(its: _Span, tags: Tags, processes: dict[str, _Process]) -> Span:
+def _span(its: _Span, processes: dict[str, _Process]) -> Span:
+    tags = {tag.key: tag.value for tag in its.tags}
     attempt = tags.get(ATTEMPT, 0)
     return Span(
         id=its.span_id,
@@ -120,13 +121,11 @@ def _span(its: _Span, tags: Tags, processes: dict[str, _Process]) -> Span:
         service=processes[its.process].service if its.process in processes else "?",
         begin_microseconds=its.begin,
         took_microseconds=its.duration,
+        saga_id=str(tags.get(SAGA_ID, "")),
+        correlation_id=str(tags.get(CORRELATION_ID, "")),
         outcome=str(tags.get(OUTCOME, "")),
         error=str(tags.get(ERROR_TYPE, "")),
         attempt=attempt if isinstance(attempt, int) else 0,
         back=bool(tags.get(COMPENSATION)),
         links=tuple(reference.span_id for reference in its.references if reference.kind == "FOLLOWS_FROM"),
     )
-
-
-def _first(said: list[Tags], key: str) -> str:
-    return next((str(tags[key]) for tags in said if key in tags), "")

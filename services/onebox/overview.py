@@ -44,6 +44,8 @@ RATES: Mapping[str, tuple[Named, Mapping[str, str]]] = {
 Told = Mapping[str, Sequence[Measure] | str]
 """What each service told, or in words why it told nothing."""
 Key = tuple[str, str, tuple[tuple[str, str], ...]]
+STARTED_AT = "process_start_time_seconds"
+"""By which one instance is told from another, and from itself after a restart."""
 
 
 class PhaseLine(Answer, frozen=True, kw_only=True):
@@ -106,16 +108,23 @@ class Look:
             yield self._values[key]
 
     def rate(self, before: "Look | None", named: Named, service: str | None = None, **labels: str) -> float | None:
-        """Return by how much the counter grew in a second; one that is less than it was has begun again from zero."""
+        """Return by how much the counter grew in a second; one that is less than it was has begun again from zero.
+
+        It is None where another process answered than before: what that counted is not what this one grew from.
+        """
         keys = [*self._keys(named, service, labels)]
         seconds = (self.at - before.at).total_seconds() if before is not None else 0.0
-        if before is None or seconds <= 0 or not keys:
+        if before is None or seconds <= 0 or not keys or any(self._changed(before, of) for of, *_ in keys):
             return None
         grown = 0.0
         for key in keys:
             now, was = self._values[key], before._values.get(key)  # noqa: SLF001 - another of us
             grown += now if was is None or now < was else now - was
         return grown / seconds
+
+    def _changed(self, before: "Look", service: str) -> bool:
+        key = (service, STARTED_AT, ())
+        return self._values.get(key) != before._values.get(key)  # noqa: SLF001 - another of us
 
     def _keys(self, named: Named, service: str | None, labels: Mapping[str, str]) -> Iterator[Key]:
         for key in self._values:

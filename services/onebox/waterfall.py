@@ -15,7 +15,10 @@ ORPHAN = "its parent is not in the trace"
 
 
 class Span(Answer, frozen=True, kw_only=True):
-    """One span, with the spans that it links to; it takes those `back`, or follows upon them. It begins since 1970."""
+    """One span, with the spans that it links to; it takes those `back`, or follows upon them. It begins since 1970.
+
+    Without a saga's id somebody else told it, such as the caller.
+    """
 
     id: str
     parent: str | None = None
@@ -23,6 +26,8 @@ class Span(Answer, frozen=True, kw_only=True):
     service: str
     begin_microseconds: int
     took_microseconds: int
+    saga_id: str = ""
+    correlation_id: str = ""
     outcome: str = ""
     error: str = ""
     attempt: int = 0
@@ -46,8 +51,14 @@ class Trace(Answer, frozen=True, kw_only=True):
 
     @property
     def end(self) -> Span | None:
-        """The span of the whole saga, once it has ended."""
-        return next((span for span in self.spans if span.name == END_SPAN.name), None)
+        """The span of the whole saga, once it has ended; of several sagas, that of the one which heads the trace."""
+        ends = (span for span in self.spans if span.name == END_SPAN.name)
+        return next((span for span in ends if span.saga_id in ("", self.saga_id)), None)
+
+    @property
+    def sagas(self) -> int:
+        """How many sagas are in it."""
+        return len({span.saga_id for span in self.spans if span.saga_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,8 @@ def waterfall(trace: Trace, width: int) -> str:
     lines = [*_lines(trace.spans)]
     columns = ([f"{'  ' * line.depth}{_name(line.span)}" for line in lines], [line.span.service for line in lines])
     names = aligned(list(zip(*columns, strict=True)))
-    words = [_words(line, trace.spans) for line in lines]
+    called = {span.id: span.name for span in trace.spans}
+    words = [_words(line, called) for line in lines]
     name_width = max(map(len, names))
     bar_width = max(width - name_width - 4 - min(max(map(len, words)), width // 2), BAR_WIDTH_MIN)
     scale = _scale(trace.spans, bar_width)
@@ -76,12 +88,13 @@ def waterfall(trace: Trace, width: int) -> str:
 
 def _lines(spans: Sequence[Span]) -> Iterator[_Line]:
     """Yield each span behind its parent, the earliest begun first; the whole saga's stands where that ends."""
-    left = {span.id: span for span in sorted(spans, key=_place)}
+    left = {(span.id, span.service): span for span in sorted(spans, key=_place)}
+    ids = {span.id for span in spans}
     below: dict[str, list[Span]] = {}
     for span in left.values():
         below.setdefault(span.parent or "", []).append(span)
     tops = sorted(
-        (span for span in left.values() if span.parent not in left), key=lambda its: its.name != ROOT_SPAN.name
+        (span for span in left.values() if span.parent not in ids), key=lambda its: its.name != ROOT_SPAN.name
     )
     # Behind those without a parent stand, if there are any, those that say they are each other's.
     for place, top in enumerate([*tops, *left.values()]):
@@ -94,10 +107,10 @@ def _place(span: Span) -> tuple[int, int, str]:
 
 
 def _family(
-    span: Span, below: Mapping[str, list[Span]], left: dict[str, Span], depth: int, *, orphan: bool
+    span: Span, below: Mapping[str, list[Span]], left: dict[tuple[str, str], Span], depth: int, *, orphan: bool
 ) -> Iterator[_Line]:
     """Yield a span and those below it, as far as they are left."""
-    if left.pop(span.id, None) is None:
+    if left.pop((span.id, span.service), None) is None:
         return
     yield _Line(depth, span, orphan)
     for child in below.get(span.id, ()):
@@ -108,7 +121,7 @@ def _name(span: Span) -> str:
     return f"{'↩ ' if span.back else ''}{span.name}"
 
 
-def _words(line: _Line, spans: Sequence[Span]) -> str:
+def _words(line: _Line, called: Mapping[str, str]) -> str:
     span = line.span
     took = length(timedelta(microseconds=span.took_microseconds)) if span.took_microseconds else ""
     said = [_outcome(span)] if span.outcome else []
@@ -116,8 +129,7 @@ def _words(line: _Line, spans: Sequence[Span]) -> str:
         said.append(f"✖ {span.error}")
     if span.attempt:
         said.append(f"attempt {span.attempt + 1}")
-    names = {its.id: its.name for its in spans}
-    said += [f"{'takes back' if span.back else 'follows'} {names.get(its, its)}" for its in span.links]
+    said += [f"{'takes back' if span.back else 'follows'} {called.get(its, its)}" for its in span.links]
     if line.orphan:
         said.append(ORPHAN)
     return f"{took:>7}  {', '.join(said)}"
@@ -133,7 +145,8 @@ def _head(trace: Trace) -> str:
     ends = trace.end
     outcome = f"{_outcome(ends)}  " if ends is not None else ""
     called = "" if trace.correlation_id == trace.saga_id else f"  ({trace.correlation_id})"
-    return f"{trace.saga_id}{called}  {outcome}{len(trace.spans)} spans of {services} services"
+    more = f", {trace.sagas} sagas" if trace.sagas > 1 else ""
+    return f"{trace.saga_id}{called}  {outcome}{len(trace.spans)} spans of {services} services{more}"
 
 
 def _tail(trace: Trace) -> Iterator[str]:

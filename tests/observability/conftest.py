@@ -6,9 +6,15 @@ from collections.abc import Iterator
 import pytest
 from tests.box.ports import free_layout
 from tests.observability.prometheus import Prometheus
+from tests.observability.promtool import Promtool, find_promtool
 from tests.observability.run import Seen, run
 from tests.real.engine import Engine
 from tests.real.seeing.jaeger import Jaeger
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    return find_promtool()
 
 
 @pytest.fixture(scope="session")

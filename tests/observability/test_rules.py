@@ -1,8 +1,5 @@
 """Every alert says how bad it is and what to do, and has a case in which it fires and one in which it is silent."""
 
-import shutil
-import subprocess
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,28 +7,13 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 from observability import objectives, questions
+from tests.observability.promtool import Promtool
 
 ROOT = questions.HERE.parent
 ALERTS = {rule["alert"]: rule for rule in questions.rules() if "alert" in rule}
 RULES = sorted(questions.HERE.glob("rules/*.yaml"))
 TESTS = sorted(questions.HERE.glob("rules/tests/*.yaml"))
 SEVERITIES = {"critical", "warning"}
-Promtool = Callable[..., str]
-
-
-@pytest.fixture
-def promtool() -> Promtool:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not on PATH; it comes with Prometheus")
-
-    def ask(*arguments: str | Path) -> str:
-        done = subprocess.run(
-            ["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return ask
 
 
 @cache

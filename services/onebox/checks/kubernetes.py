@@ -81,6 +81,12 @@ class Workload:
     account: str
     wanted: int
     ready: int
+    updated: int
+    """How many pods are of the newest form."""
+    old: int
+    """How many there are of an older one."""
+    observed: bool
+    """Whether its controller has seen that form."""
 
 
 def _resources(known: Sequence[str]) -> list[Finding]:
@@ -94,8 +100,11 @@ def _resources(known: Sequence[str]) -> list[Finding]:
 
 def _workload(kubectl: Kubectl, its: Workload) -> Finding:
     ready = f"{its.ready} of {its.wanted} ready in {its.namespace}"
-    if its.ready >= its.wanted:
+    changing = not its.observed or its.updated < its.wanted or its.old > 0
+    if its.ready >= its.wanted and not changing:
         return _well(its.name, ready)
+    if changing:
+        ready += f"; {its.updated if its.observed else 0} of {its.wanted} are of the newest form"
     selector = f"--selector={SELECTOR},{COMPONENT}={its.component}"
     see = kubectl.line(f"--namespace={its.namespace}", "describe", "pods", selector)
     return _wrong(its.name, ready, f"see why: {see}")
@@ -118,14 +127,18 @@ async def _workloads(kubectl: Kubectl, namespace: str | None) -> list[Workload]:
 
 
 def _read(item: Mapping[str, Any]) -> Workload:
-    metadata, spec = item["metadata"], item["spec"]
+    metadata, spec, status = item["metadata"], item["spec"], item.get("status", {})
+    updated = status.get("updatedReplicas", 0)
     return Workload(
         metadata["namespace"],
         metadata["name"],
         metadata.get("labels", {}).get(COMPONENT, ""),
         spec["template"]["spec"].get("serviceAccountName", "default"),
         spec.get("replicas", 1),
-        item.get("status", {}).get("readyReplicas", 0),
+        status.get("readyReplicas", 0),
+        updated,
+        status.get("replicas", 0) - updated,
+        status.get("observedGeneration", 0) >= metadata.get("generation", 0),
     )
 
 

@@ -112,13 +112,13 @@ async def demo_here(shop: "Shop", out: Output, seed: int, *, stay: bool) -> None
 
 async def places_to_look(shop: "Shop", sagas: "Sequence[SagaLine]") -> list[str]:
     """Return where a browser shows one trace, of a saga that was taken back if there is one, and the dashboards."""
-    from onebox.commands.trace import trace_id_of
+    from onebox.commands.trace import traced
     from onebox.jaeger import Jaeger
 
     chosen = next((saga for saga in sagas if saga.phase == "Compensated"), sagas[0])
     boards = f"dashboards  {shop.settings.urls['analytics']}/, and in Grafana, where it runs: {GRAFANA}"
     try:
-        trace_id = await trace_id_of(shop, chosen.saga_id)
+        trace_id, _ = await traced(shop, chosen.saga_id)
     except NotFound:  # nobody asked for traces here
         return ["", boards]
     return ["", f"trace       {Jaeger(shop.settings).link(trace_id)}  ({chosen.saga_id}, {chosen.phase})", boards]

@@ -61,21 +61,21 @@ async def _found(shop: "Shop", out: Output, jaeger: "Jaeger", saga_id: str) -> "
     from onebox.jaeger import ARRIVES
 
     try:
-        trace_id = await trace_id_of(shop, saga_id)
+        trace_id, whose = await traced(shop, saga_id)
     except Unreachable as failure:
         out.note(f"{failure.cause}; Jaeger alone is asked")
         found = await _searched(jaeger, saga_id)
         if found is None:
             raise NotFound(f"Jaeger knows no saga {saga_id!r}", f"{failure.remedy}; or: {ARRIVES}") from None
         return found
-    found = await jaeger.trace(trace_id)
+    found = await jaeger.trace(trace_id, whose)
     if found is None:
         raise NotFound(f"Jaeger has no trace {trace_id} of {saga_id}", ARRIVES)
     return found
 
 
-async def trace_id_of(shop: "Shop", saga_id: str) -> str:
-    """Return the id of the saga's trace.
+async def traced(shop: "Shop", saga_id: str) -> tuple[str, str]:
+    """Return the id of the saga's trace, and the saga's; of a trace that was asked for by its own id, no saga's.
 
     Raises:
         NotFound: when there is no such saga, or it is not traced.
@@ -88,23 +88,23 @@ async def trace_id_of(shop: "Shop", saga_id: str) -> str:
         saga = await shop.get("order", path_of("sagas", saga_id), Saga)
     except NotFound:
         if TRACE_ID.fullmatch(saga_id):
-            return saga_id
+            return saga_id, ""
         raise
     if saga.traceparent is None:
         raise NotFound(f"{saga.saga_id} is not traced: nobody asked for that when it began", SAMPLED)
     if not sampled(saga.traceparent):
         raise NotFound(f"{saga.saga_id} is not traced: its caller said so", "place orders with a sampled traceparent")
-    return trace_of(saga.saga_id, saga.traceparent)
+    return trace_of(saga.saga_id, saga.traceparent), saga.saga_id
 
 
 async def _searched(jaeger: "Jaeger", saga_id: str) -> "Found | None":
     """Return the trace whose id follows from this one, or is it; else the one in which it is a correlation id."""
     from sagakit.core.traces import trace_of
 
-    found = await jaeger.trace(trace_of(saga_id))
+    found = await jaeger.trace(trace_of(saga_id), saga_id)
     if found is None and TRACE_ID.fullmatch(saga_id):
         found = await jaeger.trace(saga_id)
     if found is None:
         searched = await jaeger.search(saga_id)
-        found = await jaeger.trace(searched) if searched is not None else None
+        found = await jaeger.trace(searched, saga_id) if searched is not None else None
     return found

@@ -7,15 +7,14 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
 from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown, with_opentelemetry
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Table
-from sagakit.runtime.catalogue import SPANS, SPANS_DROPPED
 from sagakit.runtime.clock import SystemClock
-from sagakit.runtime.metrics import Sample
-from sagakit.runtime.observation import program_version
+from sagakit.runtime.metrics import exported
 from sagakit.runtime.service import Service
 from sagakit.runtime.settings import SettingsError, read
 from sagakit.runtime.witness import SYSTEM
@@ -98,14 +97,8 @@ class Adapters:
             from sagakit.adapters.otel import by_ratio
 
             service.trace(self.spans, by_ratio(self.settings.traces_sample), system)
-            service.sampled.append(self._span_samples)
+            service.sampled.append(partial(exported, self.spans))
         return service
-
-    def _span_samples(self) -> list[Sample]:
-        """Return what became of the spans of this process."""
-        assert self.spans is not None, "only where there are spans"
-        counts = self.spans.counts
-        return [(SPANS, (), counts["exported"]), (SPANS_DROPPED, (), counts["dropped"])]
 
     def schemas(self, service: str, tables: Iterable[Table[Any]]) -> NumberedStores | None:
         """Return the numbered stores of a service in its database, or None where stores are files."""
@@ -141,7 +134,7 @@ def open_spans(settings: PlatformSettings) -> "OtlpSpans | None":
         return None
     from sagakit.adapters.otel import OtlpSpans
 
-    spans = OtlpSpans(settings.traces_endpoint, program_version())
+    spans = OtlpSpans(settings.traces_endpoint)
     spans.start()
     return spans
 

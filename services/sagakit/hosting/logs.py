@@ -147,7 +147,7 @@ def _take_over(logger: logging.Logger) -> None:
 
 
 def _ids(record: logging.LogRecord) -> Ids:
-    told = {name: str(value) for name in FIELDS if (value := getattr(record, name, None))}
+    told = {name: without_secrets(str(value)) for name in FIELDS if (value := getattr(record, name, None))}
     error = record.exc_info[1] if record.exc_info else None
     handled = current() or (whose(error) if error is not None else None)
     if handled is None:
@@ -175,8 +175,9 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return the text with no password in the addresses that it names."""
-    return PASSWORD.sub(r"\1:***@", text) if "://" in text else text
+    """Return the text with no password in the addresses that it names, and nothing in it that cannot be encoded."""
+    shown = PASSWORD.sub(r"\1:***@", text) if "://" in text else text
+    return shown.encode(errors="backslashreplace").decode()
 
 
 def _moment(seconds: float) -> datetime:

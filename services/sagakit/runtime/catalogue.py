@@ -218,6 +218,13 @@ OUTBOX_AGE = Named(
 LAG_RECORDS = Named(
     "saga_consumer_lag_records", "gauge", "records", "Records of our partitions that are not handled yet.", ("loop",)
 )
+PARTITIONS = Named(
+    "saga_consumer_partitions",
+    "gauge",
+    "partitions",
+    "Partitions that the consumer handles here; 0 while it has none, or has given them up and not taken them up again.",
+    ("loop",),
+)
 LAG_SECONDS = Named(
     "saga_event_lag_seconds",
     "gauge",
@@ -232,6 +239,7 @@ SPANS = Named("saga_spans_exported_total", "counter", "spans", "Spans that the c
 SPANS_DROPPED = Named(
     "saga_spans_dropped_total", "counter", "spans", "Spans dropped: the collector was away, or slower than we are."
 )
+SPANS_WAITING = Named("saga_spans_waiting", "gauge", "spans", "Spans that the collector has not taken yet.")
 BUILD_INFO = Named("saga_build_info", "gauge", "programs", "1, with the version in a label.", ("version", "service"))
 RECONCILES = Named(
     "saga_operator_reconcile_total",
@@ -249,6 +257,13 @@ RECONCILE_DURATION = Named(
     (),
     MESSAGE_SECONDS,
     "operator",
+)
+FAILED_IN_A_ROW = Named(
+    "saga_operator_failing",
+    "gauge",
+    "reconciliations",
+    "How often looking at a resource was put off in a row, for the one that was put off most; 0 is well.",
+    teller="operator",
 )
 QUEUE_DEPTH = Named(
     "saga_operator_queue_depth", "gauge", "resources", "Resources that wait to be looked at.", teller="operator"
@@ -400,13 +415,16 @@ CATALOGUE = (
     PENDING,
     OUTBOX_AGE,
     LAG_RECORDS,
+    PARTITIONS,
     LAG_SECONDS,
     REQUESTS,
     SPANS,
     SPANS_DROPPED,
+    SPANS_WAITING,
     BUILD_INFO,
     RECONCILES,
     RECONCILE_DURATION,
+    FAILED_IN_A_ROW,
     QUEUE_DEPTH,
     QUEUE_LATENCY,
     LONGEST_RUNNING,

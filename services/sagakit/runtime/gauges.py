@@ -15,6 +15,7 @@ from sagakit.runtime.catalogue import (
     OLDEST,
     OUTBOX_AGE,
     PARKED,
+    PARTITIONS,
     PENDING,
     STUCK,
 )
@@ -66,15 +67,22 @@ async def saga_gauges(store: Store, now: datetime, live: LiveSagas | None) -> li
     return samples
 
 
-def lag_gauges(consumers: Iterable[Consumer], ends: Mapping[tuple[str, int], int]) -> list[Sample]:
-    """Return how far each consumer is behind."""
+def partition_gauges(consumers: Mapping[str, Consumer]) -> Iterable[Sample]:
+    """Return how many partitions each consumer handles here, by the name of its loop.
+
+    One without partitions is behind in none: only this tells it from one that has read all.
+    """
+    for name, consumer in consumers.items():
+        yield PARTITIONS, (name,), len(consumer.assigned)
+
+
+def lag_gauges(consumers: Mapping[str, Consumer], ends: Mapping[tuple[str, int], int]) -> list[Sample]:
+    """Return how far each consumer is behind, by the name of its loop."""
     samples: list[Sample] = []
-    for consumer in consumers:
+    for name, consumer in consumers.items():
         behind = sum(max(0, ends.get(place, 0) - offset) for place, offset in consumer.positions.items())
-        samples.append((LAG_RECORDS, (consumer.name,), behind))
-        for topic in consumer.topics:
-            waited = consumer.waited.get(topic, 0.0)
-            samples.append((LAG_SECONDS, (consumer.name, topic), waited))
+        samples.append((LAG_RECORDS, (name,), behind))
+        samples += [(LAG_SECONDS, (name, topic), consumer.waited.get(topic, 0.0)) for topic in consumer.topics]
     return samples
 
 

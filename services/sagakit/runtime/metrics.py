@@ -27,6 +27,7 @@ from sagakit.runtime.catalogue import (
     REQUESTS,
     SPANS,
     SPANS_DROPPED,
+    SPANS_WAITING,
     Named,
 )
 
@@ -68,6 +69,10 @@ class Exporting(Protocol):
     """Whoever sends spans to a collector, and counts those that it took and those that were dropped."""
 
     counts: Counter[str]
+
+    @property
+    def waiting(self) -> int:
+        """How many it has not taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,7 @@ def exported(spans: object) -> Iterable[Sample]:
     if isinstance(spans, Exporting):
         yield SPANS, (), spans.counts["exported"]
         yield SPANS_DROPPED, (), spans.counts["dropped"]
+        yield SPANS_WAITING, (), spans.waiting
 
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily

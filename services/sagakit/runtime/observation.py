@@ -1,7 +1,7 @@
 """What can be seen of one service from outside: what it counted, what is measured at a scrape, and its spans."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +11,8 @@ from sagakit.core.traces import Chosen, begin
 from sagakit.ports import Clock, Log, LogUnavailableError, OffsetOutOfRangeError, Store, StoreUnavailableError
 from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, SENT, STEP_ATTEMPTS
 from sagakit.runtime.consumer import Consumer, Handler
-from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, saga_gauges
+from sagakit.runtime.definitions import Definitions
+from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, partition_gauges, saga_gauges
 from sagakit.runtime.lease import Lease
 from sagakit.runtime.live_sagas import LiveSagas
 from sagakit.runtime.metrics import Sample, buried
@@ -33,12 +34,16 @@ class Observation:
 
     def __init__(self, service: str, store: Store, log: Log, clock: Clock, lease: Lease) -> None:
         """See what the relay publishes, and nothing else yet."""
-        self.witness = Witness(service, self.sagas)
+        self.witness = Witness(service, self.sagas, self._informed)
         self.relay = Relay(service, store, log, lease, self.witness.published)
         self.parks = False
         """True where messages are parked in the store."""
         self.measures: list[Callable[[], Awaitable[Iterable[Sample]]]] = []
         """What else the service measures when somebody looks."""
+        self.readers: list[Callable[[], Mapping[str, Consumer]]] = []
+        """Who else reads for the service now, by the name of the loop."""
+        self.definitions: list[Definitions] = []
+        """By which the service learns definitions; before they are loaded, it does not know all that it spoke of."""
         self._service = service
         self._store = store
         self._log = log
@@ -93,7 +98,7 @@ class Observation:
             consumer.heard = self.witness.heard
         for consumer in self._unhurried:
             consumer.heard = self.witness.polled
-        return Retelling(self.witness, self.own_topics, self._log.for_reader(), self._clock)
+        return Retelling(self.witness, self.own_topics, self._log.for_reader(), self._clock, self._loaded)
 
     def samples(self) -> Iterable[Sample]:
         """Return what was counted."""
@@ -107,6 +112,7 @@ class Observation:
                     yield STEP_ATTEMPTS, labels, number
         for topic in {*self.own_topics(), dead_letter_topic(self._service), *self.relay.sent}:
             yield SENT, (self.relay.name, topic), self.relay.sent[topic]
+        yield from partition_gauges(self._reading())
         for name, handler in self._handlers:
             yield from buried(name, handler)
         yield from self.witness.samples()
@@ -115,6 +121,12 @@ class Observation:
         """Return what is measured now; a database or a log that is away costs its samples and not the scrape."""
         measures = (self._of_store, self._of_log, self._letters.measured, *self.measures)
         return [sample for its in await asyncio.gather(*map(_in_time, measures)) for sample in its]
+
+    def _informed(self) -> bool:
+        return all(its.ready for its in self.definitions)
+
+    async def _loaded(self) -> bool:
+        return all([await its.loaded() for its in self.definitions])
 
     async def _of_store(self) -> list[Sample]:
         now = self._clock.now()
@@ -126,8 +138,16 @@ class Observation:
         return found
 
     async def _of_log(self) -> list[Sample]:
-        topics = {topic for consumer in self._consumers for topic, _ in consumer.positions}
-        return lag_gauges(self._consumers, await self._log.ends(topics) if topics else {})
+        reading = self._reading()
+        topics = {topic for consumer in reading.values() for topic, _ in consumer.positions}
+        return lag_gauges(reading, await self._log.ends(topics) if topics else {})
+
+    def _reading(self) -> dict[str, Consumer]:
+        """Return who reads now, by the name of the loop."""
+        found = {consumer.name: consumer for consumer in self._consumers}
+        for readers in self.readers:
+            found |= readers()
+        return found
 
 
 async def _in_time(measure: Callable[[], Awaitable[Iterable[Sample]]]) -> Iterable[Sample]:

@@ -1,7 +1,7 @@
 """Spans that a killed process may have taken with it are told again by the one after it, from what is in the log."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 from sagakit.ports import Clock, Draft, Log, LogUnavailableError, OffsetOutOfRangeError
@@ -21,13 +21,21 @@ log_lines = logging.getLogger(__name__)
 class Retelling:
     """A loop of one step, tried again for a while. What cannot be read is not told: traces are worth no failure."""
 
-    def __init__(self, witness: Witness, topics: Callable[[], Iterable[str]], log: Log, clock: Clock) -> None:
-        """Tell what this service said lately on these topics."""
+    def __init__(
+        self,
+        witness: Witness,
+        topics: Callable[[], Iterable[str]],
+        log: Log,
+        clock: Clock,
+        informed: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Tell what this service said lately on these topics, once it is informed of which sagas there may be."""
         self.name = f"{witness.service} retelling"
         self._witness = witness
         self._topics = topics
         self._log = log
         self._clock = clock
+        self._informed = informed
         self._began: datetime | None = None
         self._done = False
 
@@ -37,6 +45,8 @@ class Retelling:
             return False
         now = self._clock.now()
         self._began = self._began or now
+        if not await self._informed():
+            return False
         kept = timedelta(seconds=RETOLD_SECONDS)
         try:
             await self._retell(self._began - kept)

@@ -149,6 +149,7 @@ class Service:
         definitions = Definitions(
             self.name, self.log.for_reader(), self.contracts, known=known, read=read, learner=learner
         )
+        self.seen.definitions.append(definitions)
         self.attend(definitions, self.pause(DEFINITIONS_SECONDS, definitions.wait))
         return definitions
 

@@ -32,6 +32,7 @@ from sagakit.core.traces import (
 from sagakit.ports import Draft, Record
 from sagakit.runtime import catalogue as named
 from sagakit.runtime.metrics import Counts, Distributions, Sample
+from sagakit.runtime.telling import ids_of
 from sagakit.runtime.wire import type_in
 
 SYSTEM = "sagaplane"
@@ -46,6 +47,8 @@ Jaeger takes a span that ends when it begins, and one behind its parent that is 
 """
 POLL_LINKS_MAX = 128
 """OpenTelemetry's own limit of links per span."""
+EARLY_MESSAGES_MAX = 20_000
+"""About 20 MB: what is published while the definitions are loaded, which takes less than a second."""
 
 log_lines = logging.getLogger(__name__)
 
@@ -108,12 +111,19 @@ CONTROLS = frozenset({ABORT, STUCK, SUSPENDED, RESUMED, KILLED})
 class Witness:
     """Counts and tells what one service says about the sagas that it knows."""
 
-    def __init__(self, service: str, sagas: Callable[[], Iterable[Saga]]) -> None:
-        """Speak for a service; `sagas` returns the definitions that it knows now."""
+    def __init__(
+        self, service: str, sagas: Callable[[], Iterable[Saga]], informed: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Speak for a service; `sagas` returns the definitions that it knows now.
+
+        It is `informed` once it knows those of every saga that it may have spoken of before it was started.
+        """
         self.service = service
         self.system = SYSTEM
         self.spans: Spans | None = None
         self._sagas = sagas
+        self.informed = informed
+        self._early: list[Draft] = []
         self._known: tuple[str, ...] = ()
         self._roles: dict[tuple[str, str], Role] = {}
         self._by_ref: dict[str, Saga] = {}
@@ -130,12 +140,10 @@ class Witness:
         self._compensation_duration = Distributions(named.COMPENSATION_DURATION)
 
     def published(self, drafts: Iterable[Draft]) -> None:
-        """Count and tell what has just been published."""
-        self._learn()
-        types = self._types
-        for draft in drafts:
-            if type_in(draft.headers) in types:
-                self._see(draft)
+        """Count and tell what has just been published; until it is informed, keep it, as far as there is room."""
+        self._early.extend(drafts)
+        if self.informed() or len(self._early) > EARLY_MESSAGES_MAX:
+            self._see_all()
 
     def retell(self, draft: Draft) -> None:
         """Tell the spans of a message again that was published before: whoever published it may have been killed."""
@@ -163,7 +171,7 @@ class Witness:
             return
         first = messages[0].id
         place = Place(trace_of(f"{group}/{first}"), span_heard(first, group))
-        links = tuple(_place(m.saga_id, m.traceparent, span_of(m.id)) for m in [*traced.values()][:POLL_LINKS_MAX])
+        some = [*traced.values()][:POLL_LINKS_MAX]
         begin = min(message.time for message in messages)
         about: dict[str, Value] = {
             named.SYSTEM: self.system,
@@ -181,12 +189,14 @@ class Witness:
                 begin=nanoseconds(begin),
                 end=nanoseconds(max(begin, now)) + MOMENT,
                 attributes=about,
-                links=links,
+                links=tuple(_place(m.saga_id, m.traceparent, root_of(m.saga_id)) for m in some),
             )
         )
 
     def samples(self) -> Iterable[Sample]:
         """Return what was counted."""
+        if self._early and self.informed():
+            self._see_all()
         self._learn()
         for its in (
             *(self._started, self._finished, self._duration, self._timeouts, self._lateness),
@@ -194,6 +204,14 @@ class Witness:
             *(self._compensations, self._exhausted, self._compensation_duration),
         ):
             yield from its.samples()
+
+    def _see_all(self) -> None:
+        drafts, self._early = self._early, []
+        self._learn()
+        types = self._types
+        for draft in drafts:
+            if type_in(draft.headers) in types:
+                self._see(draft)
 
     def _learn(self) -> None:
         """Take up what definitions there are now; whatever can fail in them is counted from zero on."""
@@ -261,7 +279,7 @@ class Witness:
                 self._compensation_duration.at(ref, step).observe(took, *seen)
 
     def _count_control(self, draft: Draft, said: Said, seen: Seen) -> None:
-        ids = {"saga_id": said.saga_id, "correlation_id": said.correlation_id}
+        ids = ids_of(said.saga_id, said.correlation_id, said.traceparent)._replace(span_id=seen.span_id)._asdict()
         if said.type == STUCK:
             stuck = _decode_stuck(draft.value)
             if stuck.compensating:
@@ -367,7 +385,7 @@ class Witness:
         """Return where the span of this message is."""
         role = self._roles.get((said.definition, said.type))
         begins = role is not None and role.kind is Kind.STARTED
-        return _place(said.saga_id, said.traceparent, root_of(said.saga_id) if begins else span_of(said.id))
+        return _place(said.saga_id, said.traceparent, root_of(said.saga_id) if begins else _span_of(said))
 
     def _about(self, topic: str, said: Said | Message, operation: str) -> dict[str, Value]:
         return {
@@ -394,7 +412,7 @@ class Witness:
             begin=nanoseconds(message.time),
             end=nanoseconds(max(message.time, now)) + MOMENT,
             attributes=about,
-            links=(_place(message.saga_id, message.traceparent, span_of(message.id)),),
+            links=(_place(message.saga_id, message.traceparent, _span_of(message)),),
         )
 
 
@@ -425,6 +443,11 @@ def _outcome_of_step(draft: Draft, role: Role) -> str:
     if role.kind is Kind.SUCCEEDED:
         return "succeeded"
     return "barred" if _decode_failed(draft.value).barred else "refused"
+
+
+def _span_of(said: Said | Message) -> str:
+    """Return the id of the span of this message; only the request to abort is said by two, under one id."""
+    return span_of(f"{said.id} {said.source}" if said.type == ABORT else said.id)
 
 
 def _place(saga_id: str, traceparent: str | None, span_id: str) -> Place:

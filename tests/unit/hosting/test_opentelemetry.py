@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from sagakit.adapters.memory import MemoryLog, MemoryStore
 from sagakit.hosting import opened
 from sagakit.hosting.settings import PlatformSettings, with_opentelemetry
-from sagakit.runtime.settings import SettingsError, read
+from sagakit.runtime.catalogue import SPANS, SPANS_DROPPED, SPANS_WAITING
+from sagakit.runtime.service import KIT_TABLES, Service
+from sagakit.runtime.settings import ServiceSettings, SettingsError, read
+from shop_contracts.catalogue import SHOP
 
 ALL, TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 SAMPLER, SHARE = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
@@ -62,3 +66,16 @@ async def test_a_process_sends_its_spans_there(tmp_path: Path) -> None:
     async with opened({"SAGAPLANE_DATA_DIR": str(tmp_path), ALL: HTTP}, []) as adapters:
         assert adapters.spans is not None
         assert adapters.spans.url == f"{HTTP}/v1/traces"
+
+
+async def test_each_service_of_a_process_tells_what_becomes_of_its_spans(tmp_path: Path) -> None:
+    async with opened({"SAGAPLANE_DATA_DIR": str(tmp_path), ALL: HTTP}, []) as adapters:
+        assert adapters.spans is not None
+        log, clock = MemoryLog(adapters.clock), adapters.clock
+        service = Service.of(
+            "order", ServiceSettings(), 0, store=MemoryStore(KIT_TABLES), log=log, contracts=SHOP, clock=clock
+        )
+        adapters.watch(service)
+        adapters.spans.counts.update(exported=3, dropped=2)
+        found = {named: value for named, labels, value in service.samples() if not labels}
+    assert (found[SPANS], found[SPANS_DROPPED], found[SPANS_WAITING]) == (3, 2, 0)

@@ -112,9 +112,10 @@ class Cluster:
 
 def workload(component: str, ready: int, wanted: int = 2) -> dict[str, Any]:
     labels = {"app.kubernetes.io/component": component}
-    metadata = {"namespace": "shop", "name": f"one-{component}", "labels": labels}
+    metadata = {"namespace": "shop", "name": f"one-{component}", "labels": labels, "generation": 3}
     spec = {"replicas": wanted, "template": {"spec": {"serviceAccountName": f"one-{component}"}}}
-    return {"metadata": metadata, "spec": spec, "status": {"readyReplicas": ready}}
+    status = {"observedGeneration": 3, "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready}
+    return {"metadata": metadata, "spec": spec, "status": status}
 
 
 @pytest.fixture
@@ -139,6 +140,26 @@ async def test_pods_that_are_not_ready_are_counted_and_the_command_named_that_sh
     [found] = await wrong_in()
     assert (found.about, found.says) == ("one-order", "1 of 2 ready in shop")
     assert "kubectl --namespace=shop describe pods" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "says"),
+    [
+        (2, {"replicas": 3, "updatedReplicas": 1}, "2 of 2 ready in shop; 1 of 2 are of the newest form"),
+        (1, {"replicas": 2, "updatedReplicas": 1}, "1 of 1 ready in shop; 1 of 1 are of the newest form"),
+        (2, {"observedGeneration": 2}, "2 of 2 ready in shop; 0 of 2 are of the newest form"),
+    ],
+    ids=["a new pod does not come up", "the only new pod does not come up", "nobody has looked yet"],
+)
+async def test_old_pods_that_serve_on_hide_no_rollout_that_hangs(
+    cluster: Cluster, wanted: int, status: dict[str, int], says: str
+) -> None:
+    """Once only the ready pods were counted, and a broken image was well for as long as the old ones ran."""
+    hanging = workload("order", wanted, wanted)
+    hanging["status"] |= status
+    cluster.install(workload("operator", 2), hanging)
+    [found] = await wrong_in()
+    assert (found.about, found.says) == ("one-order", says)
 
 
 async def test_a_release_without_its_resources_needs_them(cluster: Cluster) -> None:

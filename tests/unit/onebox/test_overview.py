@@ -32,6 +32,21 @@ def test_a_service_that_began_again_counts_from_zero() -> None:
     assert overview(look(2, [started(4)]), look(0, [started(1_000)])).rates["started"] == 2.0
 
 
+def born(seconds: float) -> Measure:
+    return Measure("process_start_time_seconds", seconds)
+
+
+def test_two_instances_of_a_service_are_no_rate() -> None:
+    """Once the one answered first and then the other, and what one had counted was gone through in two seconds."""
+    seen = overview(look(2, [born(50), started(100_000)]), look(0, [born(7), started(20)]))
+    assert (seen.rates["started"], seen.services[0].handled_per_second) == (None, None)
+    assert overview(look(2, [born(7), started(26)]), look(0, [born(7), started(20)])).rates["started"] == 3.0
+
+
+def test_what_a_service_counted_before_it_was_first_seen_is_no_rate() -> None:
+    assert overview(look(2, [born(7), started(100_000)]), look(0, "it is away")).rates["started"] is None
+
+
 def test_there_are_no_rates_at_the_first_look() -> None:
     seen = overview(look(0, [started(10)]), None)
     assert seen.rates["started"] is None

@@ -31,25 +31,32 @@ def answering(body: object, status: str = "200 OK") -> Iterator[str]:
         yield url
 
 
-def jaegers(saga_id: str) -> dict[str, object]:
-    """Return how Jaeger answers with a trace of one span."""
+def jaegers(saga_id: str, *more: dict[str, object]) -> dict[str, object]:
+    """Return how Jaeger answers with a trace of the root of a saga, and of more spans."""
+    spans = [spoken(saga_id), *more]
+    processes = {"p1": {"serviceName": "order", "tags": []}, "p2": {"serviceName": "order", "tags": []}}
+    trace = {"traceID": trace_of(saga_id), "spans": spans, "processes": processes}
+    return {"data": [trace], "total": 0, "limit": 0, "offset": 0, "errors": None}
+
+
+def spoken(saga_id: str, name: str = "saga begins", span_id: str = "", process: str = "p1") -> dict[str, object]:
+    """Return a span of a saga; without an id, one that somebody else told."""
     tags = [
         {"key": "saga.id", "type": "string", "value": saga_id},
         {"key": "saga.correlation_id", "type": "string", "value": f"{saga_id}-called"},
+        {"key": "saga.outcome", "type": "string", "value": "completed" if name == "saga ends" else ""},
     ]
-    span = {
+    return {
         "traceID": trace_of(saga_id),
-        "spanID": root_of(saga_id),
-        "operationName": "saga begins",
+        "spanID": span_id or root_of(saga_id),
+        "operationName": name,
         "references": [],
         "startTime": 1_767_268_800_000_000,
         "duration": 0,
-        "tags": tags,
-        "processID": "p1",
+        "tags": tags if saga_id else [],
+        "processID": process,
         "warnings": None,
     }
-    trace = {"traceID": trace_of(saga_id), "spans": [span], "processes": {"p1": {"serviceName": "order", "tags": []}}}
-    return {"data": [trace], "total": 0, "limit": 0, "offset": 0, "errors": None}
 
 
 @pytest.fixture
@@ -84,6 +91,44 @@ def test_jaeger_alone_is_asked_while_the_order_service_is_away(
     assert answer.code == ExitCode.OK
     assert "Jaeger alone is asked" in answer.err
     assert answer.out.startswith("order-7  (order-7-called)  1 spans of 1 services")
+
+
+@pytest.mark.parametrize("asked", ["order-8", "order-8-called"])
+def test_a_saga_is_shown_without_the_others_that_one_caller_began_in_the_same_trace(
+    asked: str, sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the first saga of the trace headed it, and its end was told of each."""
+    more = (spoken("order-7", "saga ends", "e7"), spoken("order-8"), spoken("", "checkout", "c0"))
+    monkeypatch.setenv("SAGACTL_ORDER_URL", NOWHERE)
+    with answering(jaegers("order-7", *more)) as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        told = json.loads(sagactl("trace", asked, "-o", "json").out)
+        drawn = sagactl("trace", asked).out
+        whole = sagactl("trace", "f" * 32).out
+    assert told["sagaId"] == "order-8"
+    assert sorted((span["name"], span["sagaId"]) for span in told["spans"]) == [
+        ("checkout", ""),
+        ("saga begins", "order-8"),
+    ]
+    assert drawn.startswith("order-8  (order-8-called)  2 spans of 1 services\n")
+    assert "It has no end yet" in drawn
+    assert whole.startswith("order-7  (order-7-called)  ✔ Completed  4 spans of 1 services, 2 sagas\n")
+
+
+def test_a_saga_of_which_jaeger_has_no_span_is_not_another_of_its_trace(
+    sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGACTL_ORDER_URL", NOWHERE)
+    with answering(jaegers("order-7")) as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        assert sagactl("trace", "order-9").code == ExitCode.NOT_FOUND
+
+
+def test_a_span_that_two_processes_told_is_shown_once(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(jaegers("order-7", spoken("order-7", process="p2"))) as url:
+        monkeypatch.setenv("SAGACTL_JAEGER_URL", url)
+        answer = sagactl("trace", trace_of("order-7"))
+    assert answer.out.startswith("order-7  (order-7-called)  1 spans of 1 services\n")
 
 
 def test_what_jaeger_does_not_have_may_come_yet(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,19 @@ def test_a_saga_that_was_taken_back_is_drawn_in_the_order_of_time() -> None:
     ]
 
 
+def test_the_end_of_another_saga_in_the_trace_is_not_its_own() -> None:
+    mine, other = (span("saga begins", 1, 0, None, id=its, saga_id=its) for its in ("order-7", "order-8"))
+    ended = span("saga ends", 1, 50, "order-8", saga_id="order-8", outcome="completed")
+    lines = drawn(other, ended, mine)
+    assert lines[0] == "order-7  3 spans of 2 services, 2 sagas"
+    assert lines[-2].startswith("It has no end yet")
+
+
+def test_spans_of_two_services_are_both_drawn_under_one_id() -> None:
+    one, other = (span("abort", 1, 1, id="abort", service=service) for service in ("order", "operator"))
+    assert {line.split()[1] for line in drawn(ROOT, one, other) if "abort" in line} == {"order", "operator"}
+
+
 def test_a_saga_that_has_not_ended_says_so() -> None:
     lines = drawn(ROOT, PAYMENT)
     assert lines[0] == "order-7  2 spans of 2 services"

@@ -193,14 +193,16 @@ async def test_a_collector_without_time_is_asked_again(status: int) -> None:
     assert spans.counts == {"exported": 2, "dropped": 0}
 
 
-async def test_spans_that_a_collector_refuses_are_dropped_and_counted() -> None:
-    async with collecting(status=400) as collector:
+@pytest.mark.parametrize("status", [400, 301, 308])
+async def test_spans_that_a_collector_refuses_or_sends_elsewhere_are_dropped_and_counted(status: int) -> None:
+    async with collecting(status=status) as collector:
         spans = OtlpSpans(f"http://127.0.0.1:{collector.port}")
         spans.start()
         spans.tell(span(1))
         await until(lambda: spans.counts["dropped"] == 1)
         await spans.close()
     assert collector.requests == 1
+    assert spans.counts["exported"] == 0
 
 
 async def test_a_collector_that_is_away_costs_the_oldest_spans_beyond_the_bound() -> None:
@@ -226,6 +228,7 @@ async def test_a_collector_that_is_silent_holds_nobody_up_for_ever(monkeypatch: 
         spans.tell(span(1))
         await until(lambda: collector.requests == 1)
         spans.tell(span(2))
+        assert spans.waiting == 2, "with the one that is on its way"
         async with asyncio.timeout(SECONDS_MAX):
             await spans.close()
-    assert spans.counts == {"exported": 0, "dropped": 2}
+    assert (spans.counts, spans.waiting) == ({"exported": 0, "dropped": 2}, 0)

@@ -130,6 +130,17 @@ def test_arguments_that_do_not_fit_lose_no_line() -> None:
     assert line["message"] == "%d orders (its arguments do not fit)"
 
 
+def test_what_cannot_be_encoded_loses_no_line() -> None:
+    """Once half a pair of UTF-16, such as a name of a file that is not UTF-8 has, lost the line and its traceback."""
+    stream = io.StringIO()
+    configure("payment", "0", {}, stream=stream)
+    OURS.info("of %s", "\udcff", extra={"saga_id": "order-\ud800"})
+    fail(ValueError("\udcff"))
+    said, failed = lines_of(stream)
+    assert (said["message"], said["saga_id"]) == (r"of \udcff", r"order-\ud800")
+    assert failed["error.traceback"].endswith(r"ValueError: \udcff")
+
+
 def test_on_a_terminal_a_line_is_for_reading() -> None:
     stream = Terminal()
     configure("payment", "0", {}, stream=stream)

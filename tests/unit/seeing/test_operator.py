@@ -93,11 +93,11 @@ def test_an_event_that_the_api_server_does_not_take_is_counted() -> None:
 def test_what_became_of_the_spans_of_the_operator_is_told_where_there_is_a_collector() -> None:
     world, operator = world_with()
     assert (catalogue.SPANS,) not in told(world, operator)
-    spans = OtlpSpans("http://127.0.0.1:9/v1/traces", "1.0")
+    spans = OtlpSpans("http://127.0.0.1:9/v1/traces")
     spans.counts.update(exported=3, dropped=2)
     operator.engine.acts.witness.spans = spans
     found = told(world, operator)
-    assert (found[catalogue.SPANS,], found[catalogue.SPANS_DROPPED,]) == (3, 2)
+    assert (found[catalogue.SPANS,], found[catalogue.SPANS_DROPPED,], found[catalogue.SPANS_WAITING,]) == (3, 2, 0)
 
 
 class Slow(Engine):

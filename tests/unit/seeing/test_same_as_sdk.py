@@ -111,22 +111,35 @@ def test_a_span_of_ours_says_what_the_librarys_own_says(span: Span) -> None:
     assert ours(span) == expected
 
 
-def test_what_is_said_of_a_service_is_the_librarys_resource_without_an_instance(
+INJECTED = (
+    "deployment.environment.name=shop,k8s.namespace.name=shop,k8s.deployment.name=payment,k8s.container.name=payment,"
+    "k8s.pod.name=payment-{0},k8s.pod.uid={0},k8s.node.name=node-{0},k8s.replicaset.name=payment-{0},host.name=node-{0},"
+    "container.id={0},process.pid={0},service.instance.id=shop.payment-{0},service.version={0},telemetry.sdk.version={0}"
+)
+"""What OpenTelemetry's operator puts into the environment of a pod, and detectors find there."""
+
+
+def test_what_is_said_of_a_service_is_the_librarys_resource_and_the_same_whoever_says_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=shop,service.instance.id=pod-7")
+    """Once two versions of a service, or two pods that were told their names, told two spans where there was one."""
     monkeypatch.setenv("OTEL_SERVICE_NAME", "another")
-    said = resource_of("payment", "1.2.3")
+    said = []
+    for pod in (1, 2):
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", INJECTED.format(pod))
+        said.append(resource_of("payment"))
     assert (
-        said.items()
-        >= {
-            "service.name": "payment",
-            "service.namespace": "sagaplane",
-            "service.version": "1.2.3",
-            "deployment.environment.name": "shop",
-        }.items()
+        said
+        == [
+            {
+                "deployment.environment.name": "shop",
+                "k8s.deployment.name": "payment",
+                "k8s.namespace.name": "shop",
+                "service.name": "payment",
+                "service.namespace": "sagaplane",
+                "telemetry.sdk.language": "python",
+                "telemetry.sdk.name": "sagaplane",
+            }
+        ]
+        * 2
     )
-    sdk = {name: value for name, value in said.items() if name.startswith("telemetry.sdk.")}
-    ours = {"language": "python", "name": "sagaplane", "version": "1.2.3"}
-    assert sdk == {f"telemetry.sdk.{name}": value for name, value in ours.items()}
-    assert "service.instance.id" not in said

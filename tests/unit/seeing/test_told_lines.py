@@ -54,6 +54,17 @@ def lines(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[d
     return [line for line in shown if "saga_id" in line]
 
 
+async def test_a_request_to_abort_is_a_line_that_leads_to_its_span(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    its = await world()
+    order = await its.order()
+    await its.cancel(order)
+    await its.run()
+    [abort] = [span for span in its.told.of(order) if span.name == "abort"]
+    [line] = [line for line in lines(caplog) if line["message"].startswith("asked to abort")]
+    assert (line["saga_id"], line["trace_id"], line["span_id"]) == (order, trace_of(order), abort.place.span_id)
+
+
 async def test_a_message_that_cannot_be_read_is_counted_by_topic_and_reason_and_told_with_its_saga(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

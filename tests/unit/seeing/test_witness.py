@@ -6,20 +6,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.definitions.town import Town, short
 from tests.unit.seeing.world import Told, World, world
 
 from onebox.wiring import ALL_ACCESS
 from sagakit.core.traces import Span, root_of, trace_of
 from sagakit.ports import Draft, LogUnavailableError
+from sagakit.runtime import definitions
+from sagakit.runtime import witness as witnessing
 from sagakit.runtime.actions import OutsideAction, Reply, Unknown
 from sagakit.runtime.catalogue import ATTRIBUTES
+from sagakit.runtime.loops import Steps
 from sagakit.runtime.metrics import AtScrape
 from sagakit.runtime.observation import program_version
 from sagakit.runtime.participant import Participant
 from sagakit.runtime.retelling import Retelling
+from sagakit.runtime.service import Service
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.witness import Witness
 from shop_contracts.order_saga import ORDER_SAGA
@@ -97,6 +103,31 @@ async def test_a_saga_that_a_person_cancels_tells_of_the_request() -> None:
     abort = next(span for span in spans if span.name == "abort")
     assert (abort.service, abort.error) == ("order", "CANCELLED")
     assert {span.error for span in spans if span.name.startswith("process") and span.error} <= {"barred"}
+
+
+async def test_two_who_ask_a_saga_to_abort_under_one_id_are_two_spans() -> None:
+    """Once the operator's request and the order service's were one span, and a viewer showed either of them."""
+    its = await world()
+    order = await its.order()
+    await its.cancel(order)
+    await its.run()
+    places = dict.fromkeys(await its.services["order"].log.ends(["sagas.events"]), 0)
+    [said] = [r for r in await its.services["order"].log.fetch(places, 10) if b'"AbortSaga"' in r.headers]
+    told = Told()
+    for service in ("order", "operator"):
+        witness = Witness(service, lambda: [ORDER_SAGA])
+        witness.spans = told
+        witness.published([Draft(said.topic, said.key, spoken_by(service, said.headers), said.value)])
+    assert [(span.service, span.name) for span in told.spans] == [("order", "abort"), ("operator", "abort")]
+    assert len({span.place.span_id for span in told.spans}) == 2
+    assert len({span.place.trace_id for span in told.spans}) == 1
+    [first] = [span for span in its.told.of(order) if span.name == "abort"]
+    assert told.spans[0] == first
+
+
+def spoken_by(service: str, headers: bytes) -> bytes:
+    said = {**msgspec.json.decode(headers, type=dict[str, str]), "ce_source": service}
+    return msgspec.json.encode(said)
 
 
 async def test_a_deadline_that_passes_is_counted_with_its_lateness() -> None:
@@ -177,7 +208,9 @@ async def test_who_listens_unhurried_tells_one_span_per_batch_with_links() -> No
     await its.run()
     polls = [span for span in its.told.spans if span.name.startswith("poll ")]
     assert {span.service for span in polls} == {"analytics"}
-    assert {link.trace_id for span in polls for link in span.links} == {trace_of(order) for order in orders}
+    roots = {span.place for span in its.told.spans if span.name == "saga begins"}
+    assert {link for span in polls for link in span.links} == roots
+    assert {root.trace_id for root in roots} == {trace_of(order) for order in orders}
     assert not {span.place.trace_id for span in polls} & {trace_of(order) for order in orders}
 
 
@@ -192,7 +225,7 @@ async def test_what_a_killed_service_had_told_is_told_again_and_is_the_same(name
     witness = Witness(name, lambda: [ORDER_SAGA])
     witness.spans = again
     topics = {"order": ["orders.events", "sagas.events"]}.get(name, [ORDER_SAGA.participant(name).events_topic])
-    retelling = Retelling(witness, lambda: topics, service.log, its.clock)
+    retelling = Retelling(witness, lambda: topics, service.log, its.clock, informed)
     assert not await retelling.step()
     first = {span.place: span for span in its.told.spans if span.service == name}
     assert {span.place: span for span in again.spans} == first
@@ -202,6 +235,92 @@ async def test_what_a_killed_service_had_told_is_told_again_and_is_the_same(name
     registry = CollectorRegistry(auto_describe=False)
     registry.register(AtScrape(witness.samples))
     assert not sum(sample.value for family in registry.collect() for sample in family.samples), "not counted again"
+
+
+async def informed() -> bool:
+    return True
+
+
+OWN = "careful/1"
+
+
+async def town_that_knows() -> Town:
+    """Return a shop with a definition of its own, and stock on its shelves."""
+    its = Town()
+    await its.stock("pen", 10)
+    await its.define(short("careful"))
+    await its.knows(OWN)
+    return its
+
+
+def loop_of(service: Service, name: str) -> Steps:
+    [its] = [loop.steps for loop in service.runner.loops if loop.steps.name == f"{service.name} {name}"]
+    return its
+
+
+async def counted(its: Town, metric: str) -> float:
+    """Return what the order service has counted of sagas of the shop's own definition."""
+    labels = {"definition": OWN}
+    samples = AtScrape(its.services["order"].samples)
+    found = [s for family in samples.collect() for s in family.samples if s.name == metric]
+    return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
+
+
+async def test_what_was_told_of_a_saga_of_ones_own_definition_is_told_again_once_that_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once it was passed over where the definition was read later than the log, and the saga stayed without a root."""
+    monkeypatch.setattr(definitions, "PATIENCE_SECONDS", 0.001)
+    its, told = await town_that_knows(), Told()
+    its.services["order"].trace(Told(), lambda _: True, "sagaplane")
+    order = await its.order(definition=OWN)
+    await its.ended(order)
+    its.open("order")
+    service = its.services["order"]
+    service.trace(told, lambda _: True, "sagaplane")
+    retelling = loop_of(service, "retelling")
+    await retelling.step()
+    assert not told.of(order)
+    while await loop_of(service, "definitions").step():
+        pass
+    await retelling.step()
+    assert {span.name for span in told.of(order)} == {"saga begins", "saga ends"}
+
+
+async def test_what_was_left_in_the_outbox_is_counted_and_told_once_its_definition_is_loaded() -> None:
+    """Once a saga that a killed process had begun was finished without having been started, in the figures."""
+    its, told = await town_that_knows(), Told()
+    its.services["order"].trace(Told(), lambda _: True, "sagaplane")
+    order = await its.order(definition=OWN)
+    its.open("order")
+    service = its.services["order"]
+    service.trace(told, lambda _: True, "sagaplane")
+    assert await loop_of(service, "relay").step()
+    assert await counted(its, "saga_started_total") == 0
+    while await loop_of(service, "definitions").step():
+        pass
+    assert await counted(its, "saga_started_total") == 1
+    assert [span.name for span in told.of(order)] == ["saga begins"]
+    assert await counted(its, "saga_started_total") == 1, "once is enough"
+
+
+async def test_what_is_said_before_the_definitions_are_loaded_waits_only_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(witnessing, "EARLY_MESSAGES_MAX", 1)
+    its = await world()
+    await its.order()
+    await its.order()
+    await its.run()
+    log, told = its.services["order"].log, Told()
+    records = await log.fetch(dict.fromkeys(await log.ends(["orders.events"]), 0), 10)
+    begun = [Draft(r.topic, r.key, r.headers, r.value) for r in records if b'"OrderCreated"' in r.headers]
+    witness = Witness("order", lambda: [ORDER_SAGA], lambda: False)
+    witness.spans = told
+    witness.published(begun[:1])
+    assert not told.spans
+    witness.published(begun[1:])
+    assert [span.name for span in told.spans] == ["saga begins"] * 2
 
 
 async def leaderless(topics: Iterable[str]) -> NoReturn:
@@ -222,7 +341,7 @@ async def test_what_is_long_gone_is_not_told_again() -> None:
     again, service = Told(), its.services["order"]
     witness = Witness("order", lambda: [ORDER_SAGA])
     witness.spans = again
-    await Retelling(witness, lambda: ["orders.events"], service.log, its.clock).step()
+    await Retelling(witness, lambda: ["orders.events"], service.log, its.clock, informed).step()
     assert not again.spans
 
 
@@ -234,7 +353,7 @@ async def test_what_a_log_without_a_leader_keeps_back_is_told_when_it_has_one(mo
     again, service = Told(), its.services["payment"]
     witness = Witness("payment", lambda: [ORDER_SAGA])
     witness.spans = again
-    retelling = Retelling(witness, lambda: ["payments.events"], service.log, its.clock)
+    retelling = Retelling(witness, lambda: ["payments.events"], service.log, its.clock, informed)
     with monkeypatch.context() as away:
         away.setattr(service.log, "ends", leaderless)
         await retelling.step()
@@ -249,7 +368,7 @@ async def test_a_log_that_stays_away_is_given_up(
 ) -> None:
     its = await world()
     service = its.services["payment"]
-    retelling = Retelling(Witness("payment", list), lambda: ["payments.events"], service.log, its.clock)
+    retelling = Retelling(Witness("payment", list), lambda: ["payments.events"], service.log, its.clock, informed)
     monkeypatch.setattr(service.log, "ends", leaderless)
     for _ in range(4):
         await retelling.step()

@@ -7,7 +7,6 @@ import asyncio
 import gzip
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ import httpx
 
 from sagakit.adapters.otel.otlp import encode
 from sagakit.adapters.otel.resource import resource_of
-from sagakit.core.traces import Span, Value
+from sagakit.core.traces import Span
 
 PATH = "/v1/traces"
 QUEUE_SPANS_MAX = 20_000
@@ -28,7 +27,6 @@ EXPORT_SECONDS = 1.0
 REQUEST_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 3.0
 BACKOFF_SECONDS_MAX = 30.0
-REFUSED_FROM = 400
 LATER = frozenset({408, 425, 429, 502, 503, 504})
 """The answers after which OTLP has the same spans sent again."""
 EXPORTED, DROPPED = "exported", "dropped"
@@ -43,19 +41,24 @@ class CollectorUnavailableError(Exception):
 class OtlpSpans:
     """The way to one collector. Spans that are told before `start` wait for it."""
 
-    def __init__(self, endpoint: str, version: str = "unknown", *, queue_spans_max: int = QUEUE_SPANS_MAX) -> None:
+    def __init__(self, endpoint: str, *, queue_spans_max: int = QUEUE_SPANS_MAX) -> None:
         """Send to `endpoint`: a collector, such as http://collector:4318, or the whole address of its traces."""
         self.url = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + PATH
-        self._version = version
         self.counts: Counter[str] = Counter({EXPORTED: 0, DROPPED: 0})
         self._waiting: deque[Span] = deque()
+        self._sending = 0
         self._max = queue_spans_max
         self._woken = asyncio.Event()
         self._closing = False
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
         self._client = httpx.AsyncClient(timeout=REQUEST_SECONDS_MAX)
-        self._resource = cache(self._resource_of)
+        self._resource_of = cache(resource_of)
+
+    @property
+    def waiting(self) -> int:
+        """How many spans the collector has not taken yet, with those that are on their way to it."""
+        return len(self._waiting) + self._sending
 
     def tell(self, span: Span) -> None:
         """Take a span; when too many wait, the oldest is dropped."""
@@ -92,6 +95,7 @@ class OtlpSpans:
     async def _send_all(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_SPANS_MAX, len(self._waiting)))]
+            self._sending = len(batch)
             try:
                 await self._send(batch)
             except CollectorUnavailableError as error:
@@ -110,6 +114,8 @@ class OtlpSpans:
                 if self._failures:
                     log_lines.warning("%s takes spans again; %d were dropped", self.url, self.counts[DROPPED])
                 self._failures = 0
+            finally:
+                self._sending = 0
 
     async def _send(self, batch: list[Span]) -> None:
         """Send these spans.
@@ -117,7 +123,7 @@ class OtlpSpans:
         Raises:
             CollectorUnavailableError: when they are to be sent again.
         """
-        body = gzip.compress(encode(batch, self._resource), 1)
+        body = gzip.compress(encode(batch, self._resource_of), 1)
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         try:
             answer = await self._client.post(self.url, content=body, headers=headers)
@@ -125,7 +131,7 @@ class OtlpSpans:
             raise CollectorUnavailableError(f"{self.url}: {type(error).__name__} {error}".strip()) from None
         if answer.status_code in LATER:
             raise CollectorUnavailableError(f"{self.url} answers {answer.status_code}")
-        if answer.status_code >= REFUSED_FROM:
+        if not answer.is_success:
             self.counts[DROPPED] += len(batch)
             log_lines.error("%s refuses %d spans: %d %.200s", self.url, len(batch), answer.status_code, answer.text)
             return
@@ -137,9 +143,6 @@ class OtlpSpans:
         kept = batch[-room:] if room > 0 else []
         self._waiting.extendleft(reversed(kept))
         self.counts[DROPPED] += len(batch) - len(kept)
-
-    def _resource_of(self, service: str) -> Mapping[str, Value]:
-        return resource_of(service, self._version)
 
     def _pause(self) -> float:
         return min(EXPORT_SECONDS * 2.0 ** min(self._failures, 10), BACKOFF_SECONDS_MAX)

@@ -1,6 +1,6 @@
 """Who tells a span, as OpenTelemetry's own `Resource` has it: with what `OTEL_RESOURCE_ATTRIBUTES` adds.
 
-No instance is named: whoever tells a span again, after another was killed, tells the same one.
+Neither an instance nor a version is named: whoever tells a span again, after another was killed, tells the same one.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,22 @@ from sagakit.core.traces import Value
 
 NAMESPACE = "sagaplane"
 TELLER = {TELEMETRY_SDK_LANGUAGE: "python", TELEMETRY_SDK_NAME: NAMESPACE}
-"""The name `opentelemetry` is for spans that its own SDK made; ours are not, so their version is ours too."""
+"""The name `opentelemetry` is for spans that its own SDK made; ours are not."""
+OF_ONE_PROCESS = frozenset({SERVICE_INSTANCE_ID, SERVICE_VERSION, TELEMETRY_SDK_VERSION})
+OF_ONE_PLACE = ("container.", "host.", "k8s.container.", "k8s.node.", "k8s.pod.", "k8s.replicaset.", "os.", "process.")
+"""What OpenTelemetry's operator and detectors say of it: another instance, or the next version, is elsewhere."""
 
 
-def resource_of(service: str, version: str) -> Mapping[str, Value]:
+def resource_of(service: str) -> Mapping[str, Value]:
     """Return what is said of a service beside its spans; the name is ours, for a process may hold several services."""
-    own = {SERVICE_NAME: service, SERVICE_NAMESPACE: NAMESPACE, SERVICE_VERSION: version}
-    told = Resource.create(own).attributes
+    told = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: NAMESPACE}).attributes
     kept = {
         name: value
         for name, value in told.items()
-        if name != SERVICE_INSTANCE_ID and isinstance(value, str | int | float | bool)
+        if not _differs(name) and isinstance(value, str | int | float | bool)
     }
-    return dict(sorted({**kept, **TELLER, TELEMETRY_SDK_VERSION: version}.items()))
+    return dict(sorted({**kept, **TELLER}.items()))
+
+
+def _differs(name: str) -> bool:
+    return name in OF_ONE_PROCESS or name.startswith(OF_ONE_PLACE)
