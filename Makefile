@@ -14,9 +14,10 @@ COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-c
 
 # What compose.yaml publishes on this machine, for commands that run beside the containers.
 COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
-    SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}"
+    SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}" \
+    SAGACTL_JAEGER_URL=http://127.0.0.1:$${JAEGER_PORT:-16686}
 
-.PHONY: help install lint format specs test test-browser test-integration test-charts check demo dev compose-up compose-demo \
+.PHONY: help install lint format specs test test-browser test-integration test-charts judges check demo dev compose-up compose-demo \
     compose-down kind-up kind-demo kind-down e2e dashboards chart bench bench-long bench-real bench-kind simulate lock clean
 
 help: ## Say what there is to make
@@ -57,6 +58,13 @@ test-integration: $(INSTALLED) ## Run the tests on real Kafka and PostgreSQL, in
 
 test-charts: $(INSTALLED) ## Judge the chart with helm and whatever else is on PATH, and a cluster if there is one
 	$(BIN)/python -m pytest -n 2 -m charts tests/charts tests/observability
+
+judges: .judges/.installed ## Install checkov, which judges the chart, into an environment of its own
+
+.judges/.installed: requirements-judges.lock
+	$(PYTHON) -m venv .judges
+	.judges/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-judges.lock
+	@touch $@
 
 e2e: $(INSTALLED) ## Run the stories on a real cluster: on the shop that kind-up runs, or that it makes
 	$(BIN)/python -m pytest -m cluster tests/e2e
@@ -123,6 +131,7 @@ lock: $(INSTALLED) ## Choose versions anew and write the locks: make lock UPGRAD
 	    --output-file requirements-operator.lock pyproject.toml
 	$(COMPILE) --only-build-deps --build-deps-for wheel --constraint requirements.lock \
 	    --output-file requirements-build.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --output-file requirements-judges.lock requirements-judges.in
 
 clean: ## Remove what can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

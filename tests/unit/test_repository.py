@@ -28,7 +28,9 @@ def test_nothing_in_the_operator_room_is_collected_as_a_test() -> None:
     assert not [*ROOT.glob("operator/**/test_*.py"), *ROOT.glob("operator/**/conftest.py")]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-services.lock", "requirements-build.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-services.lock", "requirements-build.lock", "requirements-judges.lock"]
+)
 def test_a_lock_pins_every_line_by_hash_and_names_no_address(name: str) -> None:
     lock = (ROOT / name).read_text()
     assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links|--trusted-host", lock)
