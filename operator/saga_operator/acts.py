@@ -56,6 +56,7 @@ log_lines = logging.getLogger(__name__)
 
 NAME = "operator"
 CONTROLLER = "sagaplane.io/operator"
+CORRELATION_FIELD = "/correlationId"
 PASSING_FIELDS = frozenset({"/definition", "/deadline"})
 """What is refused for a reason of its own: a definition comes with its topic, and what a deadline means we know."""
 QUIET = frozenset({Phase.PENDING})
@@ -112,7 +113,7 @@ class Acts:
         its = held.resource
         before = its.status.transitions
         if len(status.transitions) != len(before) or status.transitions[-1:] != before[-1:]:
-            await self._announce(held, status, len(before))
+            await self._announce(held, status, before[-1].time if before else None)
         return await self.write(held, body, now)
 
     async def write(self, held: Held, body: dict[str, Any], now: datetime) -> bool:
@@ -227,7 +228,7 @@ class Acts:
         except RefusedOrderError as error:
             if error.field in PASSING_FIELDS:
                 raise OrdersUnavailableError(str(error), undone=True) from error
-            if error.conflict and its.spec.idempotency_key is None:
+            if error.conflict and error.field != CORRELATION_FIELD and its.spec.idempotency_key is None:
                 # Nobody else has this key: it is our own order, sent before with what has changed since.
                 held.know(presence=Presence.UNKNOWN)
                 raise OrdersUnavailableError(str(error)) from error
@@ -282,12 +283,17 @@ class Acts:
         answer = await self.cluster.patch_ordersaga(*held.key, patch)
         held.resource = _newer(held.resource, answer)
 
-    async def _announce(self, held: Held, status: Status, number: int) -> None:
+    async def _announce(self, held: Held, status: Status, since: datetime | None) -> None:
+        """Tell a transition under a name made of when the one before was: no two have the same, and it is stored.
+
+        How many there were would not do: a status keeps the last ones only.
+        """
         phase = status.phase
         if phase is None or phase in QUIET:
             return
         kind = "Normal" if phase in (Phase.RUNNING, Phase.COMPLETED) else "Warning"
-        await self._event(held, kind, phase.value, status.message or phase.value, f"{phase.value} {number}")
+        mark = f"{phase.value} {since.isoformat() if since is not None else ''}"
+        await self._event(held, kind, phase.value, status.message or phase.value, mark)
 
     async def _event(self, held: Held, kind: str, reason: str, note: str, mark: str) -> None:
         if mark in held.told:

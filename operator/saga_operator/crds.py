@@ -13,6 +13,10 @@ from saga_operator.resources import GROUP, TERMINAL_STAYS, VERSION, Rule
 
 HEADER = "# Made by `python -m saga_operator.crds` from saga_operator/resources; not written by hand.\n"
 INT32_MAX = 2**31 - 1
+WARNING = (
+    "Whoever may create OrderSagas in a namespace that is looked after may steer every saga whose id she knows, by "
+    "`sagaRef`, whoever placed it and in whichever namespace: give that right as that to cancel any order."
+)
 
 
 class Column(msgspec.Struct, frozen=True, rename="camel"):
@@ -211,6 +215,8 @@ def reference() -> str:
         "# OrderSaga and SagaDefinition",
         "",
         "Made by `python -m saga_operator.crds`; the same words as in `kubectl explain`.",
+        "",
+        WARNING,
     ]
     for kind in KINDS:
         whole = _resource(kind)

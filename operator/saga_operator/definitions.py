@@ -21,7 +21,7 @@ from saga_operator.resources import (
 )
 from sagakit.core.definition import DefinitionError, Saga
 from sagakit.ports import Clock, Log, LogUnavailableError
-from sagakit.runtime.definitions import Definitions, defined
+from sagakit.runtime.definitions import DEFINITIONS_MAX, Definitions, defined
 from shop_contracts.definitions import definition_of
 
 AGAIN_SECONDS = 5.0
@@ -93,6 +93,10 @@ class DefinitionKeeper:
             await self._tell(its, ("Invalid", str(error)), None)
             return
         holds = self.known.sagas.get(saga.ref)
+        if holds is None and len(self.known.sagas) >= DEFINITIONS_MAX:
+            said = f"there are {len(self.known.sagas)} definitions, which is all that there may be"
+            await self._tell(its, None, ("TooMany", said))
+            return
         if holds is None:
             try:
                 await self.log.publish([defined(saga, "operator", self.clock.now())])

@@ -64,7 +64,7 @@ class Follower:
             if record.key is None or not self._engine.follows(record.key):
                 continue
             try:
-                self._engine.heard(self._contracts.current(parse(record)))
+                self._engine.heard(self._contracts.heard(record.topic, parse(record)))
                 self.counts["messages"] += 1
             except UnreadableError as error:
                 self.counts["unreadable"] += 1

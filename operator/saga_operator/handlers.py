@@ -7,8 +7,9 @@ finalizer, no annotation, no Event is its own.
 import asyncio
 import contextlib
 import logging
+import random
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -30,6 +31,10 @@ GONE = "DELETED"
 ASKING = ("fetching", "scanning", "watching")
 PATIENCE = (0.5, 1.0, 2.0, 4.0, *[8.0] * 36)
 """How long is waited before each further try, in seconds: five minutes for an API server to come back."""
+JITTER = 0.2
+"""By which part of itself each of these is longer or shorter, so that not everybody comes back at once."""
+CHUNK_OBJECTS = 500
+"""How many objects are listed at once, so that a start needs no memory for an answer with all of them."""
 
 AGAIN_SECONDS = 5.0
 """How long is waited after kopf gave up."""
@@ -130,9 +135,10 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 600
     chosen.watching.connect_timeout = 10
     chosen.watching.inactivity_timeout = 90
+    chosen.watching.chunk_size = CHUNK_OBJECTS
     # The default, five minutes, is longer than a Lease.
     chosen.networking.request_timeout = 30
-    chosen.networking.error_backoffs = PATIENCE
+    chosen.networking.error_backoffs = _Jittered(PATIENCE)
     # An overloaded API server says when to come again.
     chosen.networking.enforce_retry_after = True
     # Handlers only take note, so a few workers serve any number of objects; the default is one per object. A worker
@@ -146,9 +152,30 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.finalizer = f"{GROUP}/kopf"
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
     chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}")
+    # What else kopf has is about handlers that come again or write, and daemons, and there are none: that is so of
+    # `execution.default_backoff`, `persistence.consistency_timeout` and `background.cancellation_polling`.
     # Shorter than the grace of a pod, so that the Lease is given up before the kill.
     chosen.process.ultimate_exiting_timeout = 15
     return chosen
+
+
+class _Jittered(Collection[float]):
+    """Times to wait, each drawn anew whenever they are gone through: kopf does that for every request."""
+
+    def __init__(self, seconds: Sequence[float]) -> None:
+        self._seconds = seconds
+
+    @override
+    def __iter__(self) -> Iterator[float]:
+        return (each * random.uniform(1 - JITTER, 1 + JITTER) for each in self._seconds)  # noqa: S311 - no secret
+
+    @override
+    def __len__(self) -> int:
+        return len(self._seconds)
+
+    @override
+    def __contains__(self, seconds: object) -> bool:
+        return seconds in self._seconds
 
 
 async def keep_watching(

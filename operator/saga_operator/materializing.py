@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from saga_operator.cluster import Cluster, ClusterError, ConflictError, RefusedError
 from saga_operator.engine import Engine
+from saga_operator.held import Held
 from saga_operator.orders import Line, OrderService, OrdersUnavailableError
 from saga_operator.resources import API_VERSION, ORDER_SAGA_KIND
 from sagakit.core.facts import Phase
@@ -45,6 +46,7 @@ class Materializer:
         self._policy, self._most, self._namespace = policy, most, namespace
         self._cluster, self._orders, self._engine, self._leads = cluster, orders, engine, leads
         self._watching, self._watched = watching, False
+        self._in_the_way = ""
 
     async def step(self) -> bool:
         """Make a resource for each saga that should have one and has none; tell whether there may be more at once."""
@@ -53,8 +55,9 @@ class Materializer:
         watched, self._watched = self._watched, self._watching()
         if not (watched and self._watched):  # what there is already is taken up first
             return False
-        room = self._most - sum(MATERIALIZED in held.resource.annotations for held in self._engine.held.values())
+        room = self._most - sum(map(self._made, self._engine.held.values()))
         if room <= 0:
+            self._tell("all that there may be stand", f"{self._most} stand already, and more there may not be")
             return False
         phase = Phase.NEEDS_INTERVENTION if self._policy == "OnFailure" else None
         try:
@@ -68,12 +71,29 @@ class Materializer:
             log_lines.warning("resources for sagas of the bulk have to wait: %s", error)
         return False
 
+    def _made(self, held: Held) -> bool:
+        """Tell whether the resource is one of ours: the annotation alone anybody may write, in any namespace."""
+        its = held.resource
+        if MATERIALIZED not in its.annotations or its.spec.saga_ref is None:
+            return False
+        return held.key == (self._namespace, resource_name(its.spec.saga_ref.saga_id))
+
     async def _make(self, line: Line) -> None:
         try:
             await self._cluster.create_ordersaga(self._namespace, resource_for(line))
-        except (ConflictError, RefusedError):
+        except ConflictError:
+            return
+        except RefusedError as error:
+            self._tell("refused", f"{resource_name(line.saga_id)} is refused: {error}")
             return
         self.counts["materialized"] += 1
+        self._in_the_way = ""
+
+    def _tell(self, what: str, sentence: str) -> None:
+        """Say what is in the way, once for as long as it is that."""
+        if self._in_the_way != what:
+            self._in_the_way = what
+            log_lines.warning("sagas of the bulk do not become resources: %s", sentence)
 
 
 def resource_for(line: Line) -> dict[str, Any]:

@@ -190,13 +190,15 @@ class OrderService:
         raise RefusedOrderError(told.detail or told.title, told.field or "", conflict=conflict)
 
     async def find(self, saga_id: str) -> Told | None:
-        """Return the saga, or None when the order service has none of that id."""
+        """Return the saga, or None when the order service has none of that id: a correlation id anybody may choose."""
         answer = await self._ask("GET", f"/sagas/{quote(saga_id, safe='')}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
         if not answer.is_success:
             raise OrdersUnavailableError(_problem(answer).detail or f"HTTP {answer.status_code}")
-        saga = _read(answer, _Saga)
+        saga: _Saga = _read(answer, _Saga)
+        if saga.saga_id != saga_id:
+            return None
         return Told(_state(saga), saga.as_of)
 
     async def wish(self, saga_id: str, verb: Verb, reason: str, actor: str) -> Granted | None:

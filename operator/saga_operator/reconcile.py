@@ -148,8 +148,8 @@ class Plan:
 def saga_id_of(its: OrderSaga) -> str:
     """Return the id of the resource's saga, which is that of its order.
 
-    It derives from the namespace, the name and the idempotency key where there is one, else from the UID: what is made
-    again with its key is the same order.
+    It derives from the user and, where there is an idempotency key, from that, the namespace and the name, else from
+    the UID: what is made again with its key, for the same user, is the same order.
     """
     spec = its.spec
     if spec.saga_ref is not None:

@@ -5,7 +5,7 @@ Every phase has one vector of conditions (docs/kubernetes-conditions.md has the 
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from saga_operator.reconcile import Ending, Known, Plan, deadline_of, started_at
 from saga_operator.resources import (
@@ -31,6 +31,10 @@ from sagakit.core.state import SagaState, pivot_succeeded
 from sagakit.core.traces import sampled, trace_of
 from sagakit.core.waiting import WaitsFor, waiting
 
+SECOND = timedelta(seconds=1)
+"""A time is written without what is less."""
+SKEW_MAX = timedelta(hours=1)
+"""How far the clock of who led before may be ahead; who wrote a time beyond that is nobody who leads."""
 RETRYING = "Retrying"
 """The reason while something that is to be done cannot be done."""
 TIMED_OUT = frozenset({AbortCode.DEADLINE_PASSED.value, AbortCode.STEP_TIMED_OUT.value})
@@ -291,7 +295,13 @@ def _transitions(its: OrderSaga, phase: Phase, reason: str, at: datetime) -> tup
     before: Sequence[Transition] = its.status.transitions
     if before and before[-1].phase is phase:
         return tuple(before)
-    return (*before, Transition(time=at, phase=phase, reason=reason))[-TRANSITIONS_MAX:]
+    time = at if phase.terminal or not before else _after(before[-1].time, at)
+    return (*before, Transition(time=time, phase=phase, reason=reason))[-TRANSITIONS_MAX:]
+
+
+def _after(before: datetime, at: datetime) -> datetime:
+    """Return the time in a second of its own: each transition is known by that, and leaders differ in their clocks."""
+    return before + SECOND if -SECOND < before - at < SKEW_MAX else at
 
 
 def _truth(holds: bool) -> Truth:  # noqa: FBT001 - a condition is what it is about

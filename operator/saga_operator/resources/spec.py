@@ -141,8 +141,9 @@ class Spec(Shape, frozen=True, kw_only=True):
                 min_length=1,
                 max_length=255,
                 pattern=_KEY,
-                description="1 to 255 printable ASCII characters: a resource made again with its key adopts the order "
-                "of the first time and never charges again. Without it the UID of the resource serves. Immutable.",
+                description="1 to 255 printable ASCII characters: a resource made again with its key and the same "
+                "userId adopts the order of the first time and never charges again; with another userId it is another "
+                "order. Without it the UID of the resource serves. Immutable.",
             ),
         ]
         | None

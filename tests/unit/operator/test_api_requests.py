@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,11 @@ class ApiServer:
     """Resources that are not served."""
     forbidden: dict[str, int] = field(default_factory=dict)
     """What whoever asks for these resources is told."""
+    objects: int = 0
+    """How many OrderSagas there are to be listed."""
     asked: list[str] = field(default_factory=list)
+    pages: list[int] = field(default_factory=list)
+    """How many objects each answer to a list had."""
     watches: int = 0
     enough: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -68,11 +72,20 @@ class ApiServer:
                 self.enough.set()
             return web.Response(text="")
         if request.path.endswith((ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL)):
-            return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})
+            return web.json_response(self._page(request, self.objects if last == ORDER_SAGA_PLURAL else 0))
         found = discovered(request.path)
         if "resources" in found:
             found["resources"] = [each for each in found["resources"] if each["name"] not in self.gone]
         return web.json_response(found)
+
+    def _page(self, request: web.Request, objects: int) -> Json:
+        first, limit = int(request.query.get("continue", "0")), int(request.query.get("limit", str(objects)))
+        end = min(first + limit, objects)
+        items = [
+            {"metadata": {"uid": f"uid-{n}", "name": f"order-{n}", "namespace": "shop"}} for n in range(first, end)
+        ]
+        self.pages.append(len(items))
+        return {"items": items, "metadata": {"resourceVersion": "1", "continue": str(end) if end < objects else ""}}
 
 
 def discovered(path: str) -> Json:
@@ -215,6 +228,43 @@ async def test_the_requests_of_kopf_and_its_watches_that_begin_again_are_counted
     assert requests.counts["list", "200"] == 2
     assert requests.watch_restarts == verbs["watch"] - 2 >= WATCHES - 2, "two resources are watched"
     assert verbs.total() - cut_off <= len(server.asked) <= verbs.total(), "nothing was asked that was not counted"
+
+
+async def test_resources_are_listed_some_hundred_at_a_time_and_all_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, stop, everything = ApiServer(objects=1001), asyncio.Event(), Everything()
+    async with server.started() as host:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, host)))
+        everybody, ready = cast("Any", everything), threading.Event()
+        task = asyncio.create_task(handlers.watch(everybody, everybody, ApiRequests(), (), ready, stop))
+        try:
+            await until(lambda: len(everything.names) == server.objects)
+        finally:
+            stop.set()
+            await asyncio.wait([task], timeout=SECONDS_MAX)
+    assert max(server.pages) == 500
+
+
+def test_who_waits_for_an_api_server_waits_as_long_as_nobody_else() -> None:
+    backoffs = handlers.settings().networking.error_backoffs
+    assert isinstance(backoffs, Collection)
+    first, again = [*backoffs], [*backoffs]
+    assert len(first) == len(again) == len(backoffs) == len(handlers.PATIENCE)
+    assert first != again
+    for drawn in (first, again):
+        assert all(0.8 * each <= seconds <= 1.2 * each for seconds, each in zip(drawn, handlers.PATIENCE, strict=True))
+
+
+class Everything:
+    """Sees whatever the watch brings."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def seen(self, body: Json, *, gone: bool = False) -> None:
+        assert not gone
+        self.names.add(body["metadata"]["name"])
 
 
 # kopf does not close the session that it does not take, for the operator ends then.

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.operator.memory_api import Fault, MemoryApi, MemoryCluster, refused
 from tests.unit.operator.operators import at_once
 
+from saga_operator import definitions
 from saga_operator.cluster import Body
 from saga_operator.definitions import DefinitionKeeper
 from saga_operator.resources import API_VERSION, SAGA_DEFINITION_KIND, SAGA_DEFINITION_PLURAL
@@ -164,3 +165,20 @@ def test_an_api_server_that_fails_delays_the_status_only(status: int) -> None:
     keeping.api.fate = lambda _: None
     keeping.rounds()
     assert keeping.condition("turned", "Published")[0] == "True"
+
+
+def test_of_so_many_definitions_none_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = Keeping()
+    keeping.apply("turned", TURNED)
+    monkeypatch.setattr(definitions, "DEFINITIONS_MAX", 2)
+    keeping.apply("one-more", {**TURNED, "version": 3})
+    assert keeping.condition("one-more", "Validated")[0] == "True"
+    truth, reason, sentence = keeping.condition("one-more", "Published")
+    assert (truth, reason) == ("False", "TooMany")
+    assert "there are 2 definitions" in sentence
+    keeping.apply("turned-again", TURNED)
+    assert keeping.condition("turned-again", "Published")[0] == "True"
+    assert keeping.published == 1
+    monkeypatch.undo()
+    keeping.rounds()
+    assert keeping.condition("one-more", "Published")[0] == "True"

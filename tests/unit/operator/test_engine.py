@@ -510,6 +510,15 @@ def test_an_order_that_is_late_by_the_clock_of_the_order_service_ends_as_late_an
     assert "the deadline has passed" in status["message"]
 
 
+@pytest.mark.parametrize("key", [{}, {"idempotencyKey": "key-1"}], ids=["without a key", "with a key"])
+def test_an_order_whose_id_or_correlation_id_is_somebody_elses_ends_as_a_conflict(key: dict[str, Any]) -> None:
+    world = world_with(correlationId="trip-7", timeoutSeconds=5, **key)
+    world.shop.refusal = RefusedOrderError("'trip-7' belongs to another saga", "/correlationId", conflict=True)
+    status = ended(world)["status"]
+    assert (status["phase"], status["reason"]) == ("Compensated", "Conflict")
+    assert "belongs to another saga" in status["message"]
+
+
 def test_a_saga_that_is_stuck_is_retried_by_its_token_and_by_its_policy() -> None:
     for spec in ({}, {"retryPolicy": {"limit": 1, "backoffSeconds": 5}}):
         world = world_with(Script({"payment": Plays.GIVES_UP}), timeoutSeconds=3600, **spec)

@@ -75,6 +75,17 @@ async def test_whoever_begins_to_follow_begins_at_the_end_and_has_every_resource
     assert not following.follower.follows
 
 
+async def test_what_a_service_says_that_is_for_another_to_say_is_not_believed() -> None:
+    following = Following()
+    await following.to_the_end()
+    said = [("inventory.events", message) for topic, message in following.said() if topic == "payments.events"]
+    await following.log.publish([draft(topic, message) for topic, message in said])
+    await following.to_the_end()
+    assert said
+    assert following.follower.counts["messages"] == 0
+    assert following.follower.counts["unreadable"] == len(said)
+
+
 @pytest.mark.parametrize("headers", [b"", b"{}", b"[]", b"\xff", b'{"ce_type": "PaymentCompleted"}'])
 async def test_a_record_that_is_no_message_stops_nobody(headers: bytes) -> None:
     following = Following()

@@ -2,13 +2,14 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.memory_api import Fault, MemoryCluster, refused
 from tests.unit.operator.memory_shop import Desk
-from tests.unit.operator.operators import Operators, at_once
+from tests.unit.operator.operators import Operators, at_once, manifest
 from tests.unit.operator.values import T0
 
 from saga_operator.materializing import MATERIALIZED, Materializer, Policy, resource_for, resource_name
@@ -142,3 +143,52 @@ def test_who_cannot_be_reached_delays_it_and_is_no_trouble_of_the_operator(fails
     loop._orders = Desk(world.shop)
     at_once(loop.step())
     assert made(world) == ["saga-bulk-0"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "spec"),
+    [
+        ("tenant", "saga-old", {"sagaRef": {"sagaId": "old"}}),
+        ("shop", "old", {"sagaRef": {"sagaId": "old"}}),
+        ("shop", "saga-old", {}),
+    ],
+    ids=["another namespace", "another name", "an order"],
+)
+def test_an_annotation_that_somebody_else_wrote_takes_no_room(
+    namespace: str, name: str, spec: dict[str, Any],
+) -> None:  # fmt: skip
+    world = bulk(1)
+    body = manifest(name, **spec, suspend=True)
+    body["metadata"] |= {"namespace": namespace, "annotations": {MATERIALIZED: "true"}}
+    world.api.make(ORDER_SAGA_PLURAL, body)
+    while world.see(world.everyone[0]):
+        pass
+    at_once(materializer(world, "OnFailure", 1).step())
+    assert "saga-bulk-0" in made(world)
+
+
+def test_that_there_is_no_room_for_more_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = bulk(2)
+    loop = materializer(world, "OnFailure", 1)
+    for _ in range(4):
+        at_once(loop.step())
+        while world.see(world.everyone[0]):
+            pass
+    assert made(world) == ["saga-bulk-0"]
+    assert [line.getMessage() for line in caplog.records if line.levelname == "WARNING"] == [
+        "sagas of the bulk do not become resources: 1 stand already, and more there may not be"
+    ]
+
+
+def test_what_the_api_server_refuses_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    world = bulk(2)
+    loop = materializer(world, "OnFailure")
+    world.api.fate = lambda _: Fault(refused(403, "exceeded quota: objects"))
+    for _ in range(3):
+        at_once(loop.step())
+    (line,) = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+    assert "saga-bulk-0 is refused" in line
+    assert "exceeded quota: objects" in line
+    world.api.fate = lambda _: None
+    at_once(loop.step())
+    assert made(world) == ["saga-bulk-0", "saga-bulk-1"]

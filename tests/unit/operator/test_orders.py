@@ -98,6 +98,13 @@ def test_a_saga_that_the_order_service_does_not_have_is_absent() -> None:
     assert asked(ASKED["wish"], answer) is None
 
 
+def test_a_saga_that_bears_the_id_as_its_correlation_id_is_somebody_elses() -> None:
+    told = {"definition": "order/1", "mode": "choreography", "phase": "Running", "asOf": "2026-01-01T00:00:00Z"}
+    own = asked(ASKED["find"], httpx.Response(200, json={**told, "sagaId": SAGA}))
+    assert own.state.saga_id == SAGA
+    assert asked(ASKED["find"], httpx.Response(200, json={**told, "sagaId": "mallorys", "correlationId": SAGA})) is None
+
+
 def test_a_wish_that_is_not_granted_says_why() -> None:
     granted = asked(ASKED["wish"], said(conflict("", "it has ended")))
     assert (granted.granted, granted.sentence) == (False, "it has ended")

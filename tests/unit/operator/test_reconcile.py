@@ -317,6 +317,13 @@ def test_a_resource_made_again_with_its_key_is_the_same_order_and_without_one_an
     assert idempotency_key(resource()) == "uid-1"
 
 
+def test_a_resource_made_again_with_its_key_for_another_user_is_another_order() -> None:
+    its = resource(idempotencyKey="k")
+    assert its.spec.order is not None
+    other = changed(its, spec=changed(its.spec, order=changed(its.spec.order, user_id="user-2")))
+    assert saga_id_of(its) != saga_id_of(other)
+
+
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("presence", Presence)
 @pytest.mark.parametrize("deleted", [False, True])
