@@ -56,7 +56,14 @@ where_to_look() {
         printf 'trace       http://127.0.0.1:16686/trace/%s  (%s, %s)\n' "$trace" "$name" "$(phase "$name")"
         printf '            %s service/jaeger 16686\n' "$forward"
     fi
-    printf 'dashboard   http://127.0.0.1:3005/\n            %s service/%s-analytics 3005\n' "$forward" "$release"
+    printf 'dashboards  http://127.0.0.1:3005/  (what the orders come to)\n'
+    printf '            %s service/%s-analytics 3005\n' "$forward" "$release"
+    if kn get service grafana >/dev/null 2>&1; then
+        printf '            http://127.0.0.1:3000/d/sagaplane-overview  (the sagas, in Grafana)\n'
+        printf '            %s service/grafana 3000\n' "$forward"
+    else
+        printf '            in Grafana, where its image can be had, after: GRAFANA=1 make kind-up%s\n' "${KIND_CLUSTER:+ KIND_CLUSTER=$cluster}"
+    fi
 }
 
 need kubectl

@@ -12,7 +12,7 @@ from tests.charts.rendering import NAMED, Manifest, manifests
 
 pytestmark = [pytest.mark.charts, pytest.mark.cluster]
 
-CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", "kind-testbed")
+CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", f"kind-{os.environ.get('KIND_CLUSTER', 'sagaplane')}")
 
 
 def kubectl(*words: str, body: str = "") -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Generator, Iterator
+from uuid import uuid4
 
 import pytest
 from tests.e2e.cluster import Cluster, CommandError, connected, until
@@ -10,10 +11,11 @@ from tests.e2e.logs import offending
 from tests.e2e.release import Release, install
 from tests.e2e.sagas import Namespace
 
-CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", "kind-testbed")
-NAMESPACE = os.environ.get("SAGAPLANE_E2E_NAMESPACE", "sagaplane")
+CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", f"kind-{os.environ.get('KIND_CLUSTER', 'sagaplane')}")
+NAMESPACE = os.environ.get("SAGAPLANE_E2E_NAMESPACE", os.environ.get("KIND_NAMESPACE", "sagaplane"))
 NAMESPACE_GONE_SECONDS_MAX = 300.0
 LINES_SHOWN = 40
+IMPATIENT = {"attemptsMax": 1, "delayMilliseconds": 100, "delayMaxMilliseconds": 100}
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,24 @@ def room(cluster: Cluster, session_release: Release, request: pytest.FixtureRequ
     its = make_namespace(cluster, name)
     yield its
     remove_namespace(its)
+
+
+@pytest.fixture
+def impatient(room: Namespace) -> dict[str, object]:
+    """A definition whose payment gives up at once, which is told to every service."""
+    name = f"impatient-{uuid4().hex[:6]}"
+    steps = [
+        {"name": "payment", "participant": "payment", "command": "ChargePayment", "retry": IMPATIENT},
+        {"name": "inventory", "participant": "inventory", "command": "ReserveInventory"},
+        {"name": "shipping", "participant": "shipping", "command": "ScheduleShipment", "kind": "Pivot"},
+        {"name": "stock", "participant": "inventory", "command": "ConsumeReservation", "kind": "Retriable"},
+    ]
+    spec = {"name": name, "version": 1, "stages": [{"steps": [step]} for step in steps]}
+    room.apply(
+        {"apiVersion": "sagaplane.io/v1alpha1", "kind": "SagaDefinition", "metadata": {"name": name}, "spec": spec}
+    )
+    room.kubectl("wait", "--for=condition=Published", f"sagadef/{name}", "--timeout=30s")
+    return {"definitionRef": {"name": name, "version": 1}, "timeoutSeconds": 600}
 
 
 def make_namespace(cluster: Cluster, name: str) -> Namespace:

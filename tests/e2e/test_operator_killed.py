@@ -29,11 +29,15 @@ def only_the_leader(release: Release) -> list[str]:
 
 @pytest.mark.parametrize("victims", [only_the_leader, everyone], ids=lambda victims: victims.__name__)
 def test_a_new_leader_carries_on_with_sagas_in_every_phase(
-    release: Release, room: Namespace, victims: Callable[[Release], list[str]]
+    release: Release, room: Namespace, impatient: dict[str, object], victims: Callable[[Release], list[str]]
 ) -> None:
     word = victims.__name__.replace("_", "-")
-    names = [f"{phase}-{word}" for phase in ("pending", "running", "held", "cancelled", "deleted")]
-    pending, running, held, cancelled, deleted = names
+    names = [f"{phase}-{word}" for phase in ("pending", "running", "held", "cancelled", "deleted", "stuck")]
+    pending, running, held, cancelled, deleted, stuck = names
+    forgotten = f"forgotten-{word}"
+    with release.with_settings("payment", PAYMENT_UNKNOWN_RATE="1.0"):
+        room.begin(stuck, **impatient)
+        room.wait_for_phase(stuck, "NeedsIntervention")
     with release.without("inventory"):
         room.apply(
             order_saga(pending, suspend=True, timeoutSeconds=LONG),
@@ -47,6 +51,8 @@ def test_a_new_leader_carries_on_with_sagas_in_every_phase(
         room.wait_for(held, lambda its: bool(its.status.get("suspended")), what="to be suspended")
         for name in (cancelled, deleted):
             room.wait_for_phase(name, "Compensating")
+        room.begin(forgotten, price="20000.00", ttlSecondsAfterFinished=20)
+        room.wait_for_phase(forgotten, "Compensated")
         before = {name: room.saga(name).phase for name in names}
         leader = release.wait_for_leader()
         began = time.monotonic()
@@ -59,11 +65,13 @@ def test_a_new_leader_carries_on_with_sagas_in_every_phase(
     room.wait_for_phase(running, "Completed")
     room.wait_for_phase(cancelled, "Compensated")
     room.wait_gone(deleted)
+    room.wait_gone(forgotten)
     for name in (pending, held):
         room.change(name, suspend=False)
-    for name in (pending, held):
+    room.change(stuck, retryToken="now")
+    for name in (pending, held, stuck):
         room.wait_for_phase(name, "Completed")
-    for name in (pending, running, held, cancelled):
+    for name in (pending, running, held, cancelled, stuck):
         room.demand_told_once(name)
 
 

@@ -10,7 +10,6 @@ from tests.e2e.release import Release
 from tests.e2e.sagas import Namespace, Saga, order_saga
 
 LONG = 600
-IMPATIENT = {"attemptsMax": 1, "delayMilliseconds": 100, "delayMaxMilliseconds": 100}
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("platform")]
 
@@ -168,31 +167,13 @@ def test_a_refused_order_says_why_and_stops(release: Release, room: Namespace) -
     room.wait_for_phase("odd-yen", "Completed")
 
 
-@pytest.fixture
-def impatient(room: Namespace) -> dict[str, object]:
-    """A definition whose payment gives up at once, which is told to every service."""
-    name = f"impatient-{uuid4().hex[:6]}"
-    steps = [
-        {"name": "payment", "participant": "payment", "command": "ChargePayment", "retry": IMPATIENT},
-        {"name": "inventory", "participant": "inventory", "command": "ReserveInventory"},
-        {"name": "shipping", "participant": "shipping", "command": "ScheduleShipment", "kind": "Pivot"},
-        {"name": "stock", "participant": "inventory", "command": "ConsumeReservation", "kind": "Retriable"},
-    ]
-    spec = {"name": name, "version": 1, "stages": [{"steps": [step]} for step in steps]}
-    room.apply(
-        {"apiVersion": "sagaplane.io/v1alpha1", "kind": "SagaDefinition", "metadata": {"name": name}, "spec": spec}
-    )
-    room.kubectl("wait", "--for=condition=Published", f"sagadef/{name}", "--timeout=30s")
-    return {"definitionRef": {"name": name, "version": 1}, "timeoutSeconds": LONG}
-
-
 def test_a_stuck_saga_asks_for_a_person_and_a_retry_helps(
     release: Release, room: Namespace, impatient: dict[str, object]
 ) -> None:
     """The bank moves the money and its answer is lost, so that the payment is in doubt until somebody asks again."""
     with release.with_settings("payment", PAYMENT_UNKNOWN_RATE="1.0"):
         room.begin("stuck", **impatient)
-        room.begin("stubborn", retryPolicy={"limit": 200, "backoffSeconds": 3}, **impatient)
+        room.begin("stubborn", retryPolicy={"limit": 100, "backoffSeconds": 3}, **impatient)
         its = room.wait_for_phase("stuck", "NeedsIntervention")
         assert its.truths["Stalled"] == "True"
         assert its.truths["Finished"] == "False"

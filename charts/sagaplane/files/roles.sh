@@ -3,9 +3,10 @@
 set -eu
 
 until pg_isready --quiet; do sleep 1; done
+run() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"; }
 for service in $SERVICES; do
-    password=$(printenv "password_$service")
-    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set service="$service" --set password="$password" <<'SQL'
+    run --set service="$service" --set kept="password_$service" <<'SQL'
+\getenv password :kept
 SELECT format('CREATE ROLE %I LOGIN', :'service') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'service') \gexec
 ALTER ROLE :"service" PASSWORD :'password';
 SELECT format('CREATE DATABASE %I OWNER %I', :'service', :'service') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'service') \gexec
@@ -13,3 +14,4 @@ REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 SQL
     echo "$service has its role and database"
 done
+run --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'

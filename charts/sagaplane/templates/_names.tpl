@@ -124,7 +124,7 @@ The argument is a dict of root, name and runs, the pod.
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}
 
 {{- define "sagaplane.bootstrapServers" -}}

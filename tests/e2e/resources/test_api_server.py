@@ -18,7 +18,7 @@ from tests.e2e.resources.corpus import CORPUS, Case, Update, manifest
 from tests.unit.operator.largest import TEXTS, largest_status
 
 ROOT = Path(__file__).parents[3]
-CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", "kind-testbed")
+CONTEXT = os.environ.get("SAGAPLANE_E2E_CONTEXT", f"kind-{os.environ.get('KIND_CLUSTER', 'sagaplane')}")
 SECONDS_MAX = 60
 ORDER = {"userId": "user-1", "items": [{"productId": "prod-1", "quantity": 1, "price": "1.00"}]}
 RESOURCES = ("ordersagas.sagaplane.io", "sagadefinitions.sagaplane.io")
