@@ -155,34 +155,35 @@ PAGE = Page(
             (
                 number(
                     "Active",
-                    "Sagas that have not ended.",
+                    "Sagas of all definitions that have not ended.",
                     "short",
                     Query(f"sum({most('namespace, phase', 'saga_active')})"),
                 ),
                 number(
                     "Stuck",
-                    "Sagas that wait for a person: see docs/runbooks/stuck-sagas.md.",
+                    "Sagas of all definitions that wait for a person: see docs/runbooks/stuck-sagas.md.",
                     "short",
                     Query(total("", "saga_stuck")),
                     limits=Limits(alarms=1),
                 ),
                 number(
                     "Oldest",
-                    "The age of the oldest saga that has not ended and does not wait for a person.",
+                    "The age of the oldest saga, of all definitions, that neither has ended nor waits for a person.",
                     "s",
                     Query(f"max({of('saga_oldest_active_age_seconds', NOT_WAITING)})"),
                     limits=Limits(warns=300, alarms=900),
                 ),
                 number(
                     "Oldest stuck",
-                    "The age of the oldest saga that waits for a person.",
+                    "The age of the oldest saga, of all definitions, that waits for a person.",
                     "s",
                     Query(f"max({of('saga_oldest_active_age_seconds', WAITING)})"),
                     limits=Limits(warns=1, alarms=3600),
                 ),
                 number(
                     "Without a series",
-                    "Live sagas beyond the cap of those that have series of their own; look them up with sagactl.",
+                    "Live sagas of all definitions beyond the cap of those that have series of their own; look them up "
+                    "with sagactl.",
                     "short",
                     Query(total("", "saga_instance_series_dropped")),
                 ),
@@ -194,7 +195,7 @@ PAGE = Page(
                 ),
                 lines(
                     "Active by phase",
-                    "Sagas that have not ended, by phase.",
+                    "Sagas of all definitions that have not ended, by phase.",
                     "short",
                     Query(total("phase", "saga_active"), "{{phase}}"),
                     width=THIRD,
@@ -202,13 +203,13 @@ PAGE = Page(
                 ),
                 lines(
                     "Oldest by phase",
-                    "The age of the oldest saga of each phase; 0 when there is none.",
+                    "The age of the oldest saga of each phase, of all definitions; 0 when there is none.",
                     "s",
                     Query(most("phase", "saga_oldest_active_age_seconds"), "{{phase}}"),
                 ),
                 lines(
                     "Stuck over time",
-                    "Sagas that wait for a person.",
+                    "Sagas of all definitions that wait for a person.",
                     "short",
                     Query(total("", "saga_stuck"), "stuck"),
                 ),

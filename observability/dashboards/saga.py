@@ -98,7 +98,7 @@ PAGE = Page(
                 ),
                 lines(
                     "With and without series",
-                    "Live sagas that have series, and those beyond the cap.",
+                    "Live sagas of all definitions that have series, and those beyond the cap.",
                     "short",
                     Query(f"count(max by (correlation_id) ({of('saga_instance_phase')}))", "with"),
                     Query(total("", "saga_instance_series_dropped"), "without"),

@@ -64,6 +64,8 @@ CONTENT_SECURITY_POLICY = (
 TAG = "Analytics"
 EVENT_STREAM = "text/event-stream"
 STREAM_SECONDS = 1.0
+TROUBLES = (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError)
+"""What passes: a stream tells of it, and goes on."""
 TIME_CURSOR = re.compile(r"(-?[0-9]{1,15})/(.+)", re.DOTALL)
 """Milliseconds since 1970 (those of the years 1 to 9999 have at most 15 digits) and the key of a record."""
 T = TypeVar("T")
@@ -144,7 +146,8 @@ class Desk:
     profiles: Profiles
     stopping: asyncio.Event
     _page: bytes = field(default_factory=PAGE.read_bytes)
-    _shared: tuple[datetime, Summary] | None = None
+    _shared: tuple[datetime, Summary | Exception] | None = None
+    _sharing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def page(self, call: Call[Nothing, None]) -> Reply:
         """The dashboard: everything it needs is in it."""
@@ -188,7 +191,7 @@ class Desk:
             try:
                 told = msgspec.json.Encoder(decimal_format="number").encode(await self._shared_glance())
                 yield b"event: summary\ndata: " + told + b"\n\n"
-            except (StoreUnavailableError, LogUnavailableError, OffsetOutOfRangeError) as error:
+            except TROUBLES as error:
                 yield b": " + str(error).encode().replace(b"\n", b" ") + b"\n\n"
             try:
                 await asyncio.wait_for(self.stopping.wait(), STREAM_SECONDS)
@@ -196,11 +199,22 @@ class Desk:
                 continue
 
     async def _shared_glance(self) -> Summary:
-        """Return a summary that may be as old as the interval of the stream: many watch, one is made."""
-        now = self.clock.now()
-        if self._shared is None or now - self._shared[0] >= timedelta(seconds=STREAM_SECONDS / 2):
-            self._shared = now, await self.glance()
-        return self._shared[1]
+        """Return a summary that may be as old as the interval of the stream: many watch, one is made.
+
+        Raises:
+            Exception: one of `TROUBLES`; who waited for the same look is told the same.
+        """
+        async with self._sharing:
+            if self._shared is None or self.clock.now() - self._shared[0] >= timedelta(seconds=STREAM_SECONDS / 2):
+                try:
+                    made: Summary | Exception = await self.glance()
+                except TROUBLES as error:
+                    made = error
+                self._shared = self.clock.now(), made
+            found = self._shared[1]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def windows(self, call: Call[WindowParams, None]) -> Windows:
         """The windows of a metric that begin in a range."""

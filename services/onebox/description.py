@@ -21,7 +21,8 @@ def description(saga: Saga, order: OrderDetail | None) -> str:
     """Return the saga as a text."""
     facts = [f"  {line}" for line in aligned([*_facts(saga), *_order(order)])]
     lines = [_title(saga), *facts, "", *_why(saga), "", *_steps(saga)]
-    return "\n".join(line.rstrip() for line in lines)
+    # A reason has ends of lines where its author wants them; here each fact has one line, or it could say others.
+    return "\n".join(line.replace("\n", " ").rstrip() for line in lines)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

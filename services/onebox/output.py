@@ -24,6 +24,8 @@ PIPE_WIDTH = 10_000
 """A table into a pipe is never cut to a width: whoever greps it wants whole ids."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""What a terminal obeys and JSON lets pass, as JSON may write it too."""
 
 _LOOKS = {
     "Pending": ("·", "dim"),
@@ -91,11 +93,11 @@ class Output:
             case Format.TABLE:
                 self.say(show())
             case Format.JSON:
-                self.line(msgspec.json.format(encode(record), indent=2).decode())
+                self.line(_shown(msgspec.json.format(encode(record), indent=2)))
             case Format.JSONL:
-                self.line(encode(record).decode())
+                self.line(_shown(encode(record)))
             case Format.NAME:
-                self.line(name)
+                self.line(plain(name))
 
     def many(self, records: Sequence[R], name: Callable[[R], str], columns: Sequence[Column[R]]) -> None:
         """Print a list of records."""
@@ -103,21 +105,21 @@ class Output:
             case Format.TABLE:
                 self.table(records, columns)
             case Format.JSON:
-                self.line(msgspec.json.format(encode(records), indent=2).decode())
+                self.line(_shown(msgspec.json.format(encode(records), indent=2)))
             case Format.JSONL:
                 for record in records:
-                    self.line(encode(record).decode())
+                    self.line(_shown(encode(record)))
             case Format.NAME:
                 for record in records:
-                    self.line(name(record))
+                    self.line(plain(name(record)))
 
     def table(self, records: Sequence[R], columns: Sequence[Column[R]]) -> None:
         """Print a table without lines, for eyes and for grep; a status is coloured where there are colours."""
         self._out.print(table_of(records, columns))
 
     def say(self, text: str) -> None:
-        """Print words that belong to the answer, exactly as they are, and at once."""
-        self.line(text)
+        """Print words that belong to the answer, plain and at once."""
+        self.line(plain(text))
         sys.stdout.flush()
 
     def line(self, text: str) -> None:
@@ -126,7 +128,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell a person something that is not the answer."""
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(plain(text) + "\n")
 
     @contextlib.contextmanager
     def progress(self, title: str, total: float | None) -> Iterator[Callable[[float, float | None], None]]:
@@ -174,14 +176,25 @@ def table_of(records: Sequence[R], columns: Sequence[Column[R]]) -> "Table":
     for column in columns:
         table.add_column(column.head, no_wrap=True, overflow="fold")
     for record in records:
-        texts = [(column.text(record), column.status) for column in columns]
+        texts = [(plain(column.text(record), kept=""), column.status) for column in columns]
         table.add_row(*(Text(worded(t), style=style_of(t)) if status else Text(t) for t, status in texts))
     return table
+
+
+def plain(text: str, kept: str = "\n\t") -> str:
+    """Return the text without anything that a terminal would obey: whoever wrote it is not to be trusted."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def encode(value: object) -> bytes:
     """Return JSON as the services write it: amounts are exact numbers, times are RFC 3339."""
     return _encoder.encode(value)
+
+
+def _shown(value: bytes) -> str:
+    return value.decode().translate(_ESCAPED)
 
 
 def _console(*, stderr: bool) -> "Console":

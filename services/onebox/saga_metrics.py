@@ -120,7 +120,7 @@ def _why_none(seen: SagaMetrics) -> str:
         return "It has no series: it has ended, and a series ends with its saga."
     if seen.dropped:
         return f"It has no series: {seen.dropped} sagas that live have none, for there are more than the cap."
-    return "It has no series: it is not known here, or began since the last look."
+    return "It has no series: it is not known here, is younger than 2 s, or began since the last look."
 
 
 def _examples(seen: SagaMetrics) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from onebox.errors import ExitCode, Failure
-from onebox.output import Format, Output
+from onebox.output import Format, Output, plain
 
 if TYPE_CHECKING:
     from onebox.client import Shop
@@ -87,9 +87,9 @@ def guarded(work: Callable[[], None]) -> None:
 
 def report(failure: Failure) -> ExitCode:
     """Tell a person the cause and the remedy, a line each, and return the exit code."""
-    sys.stderr.write(f"error: {failure.cause}\n")
+    sys.stderr.write(f"error: {plain(failure.cause)}\n")
     if failure.remedy:
-        sys.stderr.write(f"  {_reach().worded(failure.remedy)}\n")
+        sys.stderr.write(f"  {plain(_reach().worded(failure.remedy))}\n")
     return failure.code
 
 

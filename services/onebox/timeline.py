@@ -48,11 +48,16 @@ def waterfall(saga: Saga, found: Sequence[Row], width: int = WIDTH) -> str:
     begin = min(row.begin for row in found)
     end = max(row.end for row in found)
     names = [("↩ " if row.back else "") + row.name for row in found]
-    words = [f"{_took(row):>9}  {worded(row.outcome)}{f': {row.note}' if row.note else ''}" for row in found]
+    notes = [" ".join(row.note.split()) for row in found]
+    words = [
+        f"{_took(row):>9}  {worded(row.outcome)}{f': {note}' if note else ''}"
+        for row, note in zip(found, notes, strict=True)
+    ]
     name_width = max(map(len, names))
     bar_width = max(width - name_width - 2 - 2 - min(max(map(len, words)), width // 2), BAR_WIDTH_MIN)
     scale = _Scale(begin, end - begin, bar_width)
-    head = f"{saga.saga_id}  {saga.mode}  {worded(saga.phase)}{f' ({saga.reason})' if saga.reason else ''}"
+    reason = " ".join((saga.reason or "").split())
+    head = f"{saga.saga_id}  {saga.mode}  {worded(saga.phase)}{f' ({reason})' if reason else ''}"
     axis = f"{'':<{name_width}}  {scale.axis()}"
     lines = [
         f"{name:<{name_width}}  {scale.bar(row):<{bar_width}}  {word}"

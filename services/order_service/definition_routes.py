@@ -11,7 +11,7 @@ from sagakit.core.definition import DefinitionError, Saga
 from sagakit.core.definition_data import to_data
 from sagakit.core.diagram import mermaid
 from sagakit.ports import Clock, Store
-from sagakit.runtime.definitions import defined
+from sagakit.runtime.definitions import DEFINITIONS_MAX, defined
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.http.problems import conflict, invalid, not_found
 from sagakit.runtime.http.routes import Call, Nothing, Reply, Route, Shape
@@ -103,6 +103,8 @@ class DefinitionRoutes:
             raise conflict("version", f"{saga.ref} says something else already; make it a new version")
         if known is not None:
             return Reply(200, _shape(known))
+        if len(self.tracker.sagas) >= DEFINITIONS_MAX:
+            raise conflict("name", f"there are {len(self.tracker.sagas)} definitions, which is all that there may be")
         draft = defined(saga, "order", self.clock.now())
         failpoint("http.before_commit")
         await self.store.transact(lambda transaction: transaction.send([draft]))

@@ -17,7 +17,13 @@ BATCH_IDS_MAX = 5000
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT_MAX)]
 Cursor = Annotated[str, Meta(min_length=1, max_length=200, description="`nextCursor` of the page before.")]
 Reason = Annotated[
-    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$", description="Why; it goes into the history.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$",
+        description="Why; it goes into the history. It has no control characters but tabs and ends of lines.",
+    ),
 ]
 
 StepName = Annotated[str, Meta(min_length=1, max_length=STEP_NAME_LENGTH_MAX, pattern=r"^[^\x00]*$")]

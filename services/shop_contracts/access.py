@@ -56,8 +56,6 @@ ACCESS: Mapping[str, Access] = {
     "analytics": _access(
         "analytics", (*VIEWED, USERS), (ANALYTICS_EVENTS, USERS), ("analytics-desk", f"analytics-v{ANY}")
     ),
-    "operator": Access(
-        (*HEARD, SAGAS_EVENTS, SAGAS_DEFINITIONS), (SAGAS_EVENTS, SAGAS_DEFINITIONS, ORDER.commands_topic), (), ()
-    ),
+    "operator": Access((*HEARD, SAGAS_EVENTS, SAGAS_DEFINITIONS), (SAGAS_EVENTS, SAGAS_DEFINITIONS), (), ()),
 }
 """By service of the shop, and the operator, which is in no group; who only listens needs what `listener` says."""

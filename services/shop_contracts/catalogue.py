@@ -5,6 +5,7 @@ from typing import Any
 from sagakit.core.contracts import Contract, Contracts
 from sagakit.core.control_contracts import CONTROL_CONTRACTS
 from shop_contracts import messages as m
+from shop_contracts.carried import topics
 from shop_contracts.money import DEFAULT_CURRENCY
 
 
@@ -40,4 +41,4 @@ COMMANDS = (
     Contract("ConsumeReservation", m.ConsumeReservation),
     Contract("ScheduleShipment", m.ScheduleShipment),
 )
-SHOP = Contracts((*EVENTS, *ANALYTICS, *COMMANDS, *CONTROL_CONTRACTS))
+SHOP = Contracts((*EVENTS, *ANALYTICS, *COMMANDS, *CONTROL_CONTRACTS), topics())

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sagakit.core.contracts import Contract
-from sagakit.core.control_contracts import DEAD_LETTER, LETTER_DISCARDED, LETTER_REDRIVEN, SAGA_DEFINED
-from sagakit.core.part import CONTROLS, REPAIRS, STUCK
 from sagakit.core.schemas import breaks, schema_of
+from shop_contracts.carried import topics
 from shop_contracts.catalogue import SHOP
-from shop_contracts.order_saga import ORDER, ORDER_SAGA
 
 ASYNCAPI = "asyncapi.json"
 HEADERS = {
@@ -37,9 +35,6 @@ HEADERS = {
         },
     },
 }
-
-LISTENERS = ("analytics",)
-"""Services that take no part in a saga and read every event, so that they can find one they cannot read."""
 
 Document = dict[str, Any]
 
@@ -103,25 +98,6 @@ def asyncapi(contracts: Iterable[Contract]) -> Document:
         },
         "components": {"messages": {kind: _message(contract) for kind, contract in known.items()}},
     }
-
-
-def topics() -> dict[str, list[str]]:
-    """Return the message types of every topic, from the definition of the order saga."""
-    found: dict[str, list[str]] = {ORDER.events_topic: [ORDER_SAGA.started, ORDER_SAGA.completed, ORDER_SAGA.cancelled]}
-    found[ORDER.commands_topic] = ["CreateOrder"]
-    for step in ORDER_SAGA.steps:
-        participant = ORDER_SAGA.participant(step.participant)
-        events = [event for event in (step.success, step.failure, step.compensated) if event]
-        commands = [command for command in (step.command, step.compensation) if command]
-        found.setdefault(participant.events_topic, [STUCK]).extend(events)
-        found.setdefault(participant.commands_topic, list(REPAIRS)).extend(commands)
-    found["sagas.events"] = sorted(CONTROLS)
-    found["sagas.definitions"] = [SAGA_DEFINED]
-    found["users"] = ["UserProfileUpdated"]
-    found["analytics.events"] = ["HighValueOrderDetected"]
-    for service in (ORDER.name, *(participant.name for participant in ORDER_SAGA.participants), *LISTENERS):
-        found[f"{service}.dlq"] = [DEAD_LETTER, LETTER_REDRIVEN, LETTER_DISCARDED]
-    return found
 
 
 def _message(contract: Contract) -> Document:

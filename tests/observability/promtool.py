@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 Promtool = Callable[..., str]
-"""Asks it, and returns what it says; it has to be content."""
+"""Asks it, of what it is given to read if there is something, and returns what it says; it has to be content."""
 SECONDS_MAX = 120
 
 
@@ -17,10 +17,9 @@ def find_promtool() -> Promtool:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not on PATH; it comes with Prometheus")
 
-    def ask(*arguments: str | Path) -> str:
-        done = subprocess.run(
-            ["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS_MAX, check=False
-        )
+    def ask(*arguments: str | Path, reads: str = "") -> str:
+        command = ["promtool", *map(str, arguments)]
+        done = subprocess.run(command, input=reads, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

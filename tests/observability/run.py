@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ LUCK = {"SAGAPLANE_SEED": "3", "PAYMENT_SUCCESS_RATE": "0.7", "INVENTORY_SUCCESS
 SHELVES = {"quantity": 100_000}
 MODES = ("choreography", "orchestration")
 WAVE = 20
+AWAY = {"PAYMENT_PROVIDER_KEY": "sk_test_1", "PAYMENT_PROVIDER_ATTEMPTS_MAX": "2", "PAYMENT_BREAKER_FAILURES": "2"}
+"""One call is repeated once, and then the circuit is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,27 @@ async def run(prometheus: Prometheus, layout: Layout, place: Path, environment: 
         await shop.seen(prometheus, f"sum(saga_finished_total) >= {4 * WAVE + 3}")
         await shop.seen(prometheus, 'sum(increase(saga_http_requests_total{job="sagaplane-analytics"}[1m])) > 0')
         assert late["id"] != kept["id"]
+    await _without_a_provider(prometheus, layout, place / "provider", environment)
     return Seen(prometheus, begin, time.time(), kept["id"])
+
+
+async def _without_a_provider(
+    prometheus: Prometheus, layout: Layout, place: Path, environment: Mapping[str, str]
+) -> None:
+    """Let another shop at the same ports take an order whose provider refuses connections."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = {**AWAY, "PAYMENT_PROVIDER_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}"}
+        async with (
+            Box(place, 1, {**away, **environment}, layout),
+            httpx.AsyncClient(timeout=30, trust_env=False) as client,
+        ):
+            shop = _Shop(layout, client)
+            await shop.stock()
+            await shop.seen(prometheus, "saga_payment_provider_calls_total == 0")
+            await shop.order()
+            await shop.seen(prometheus, "sum(rate(saga_payment_provider_calls_total[5s])) > 0")
+            await shop.seen(prometheus, "saga_payment_provider_circuit_open == 1")
 
 
 class _Shop:

@@ -8,6 +8,8 @@ import jsonschema
 import pytest
 from observability import generate, questions
 from observability.dashboards import PAGES
+from observability.names import KNOWN, base
+from observability.questions import Question
 
 SCHEMAS = Path(__file__).parent / "schemas"
 FILES = sorted(questions.HERE.glob("dashboards/*.json"))
@@ -99,6 +101,18 @@ def test_what_a_question_leaves_open_the_reader_chooses(path: Path) -> None:
         if f"${name}" in text or f"${{{name}}}" in text
     }
     assert used | {"datasource"} == offered
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if "$definition" in path.read_text()], ids=lambda path: path.stem
+)
+def test_a_panel_of_sagas_that_the_chosen_definition_does_not_choose_says_so(path: Path) -> None:
+    """Of a metric of the initiator without that label, that is; on a page that offers the choice."""
+    for panel in questions.panels(path):
+        asked = [Question(panel["title"], target["expr"]) for target in panel.get("targets", [])]
+        named = [KNOWN[base(name)] for its in asked for name, _ in its.selectors() if base(name) in KNOWN]
+        if [its for its in named if its.teller == "initiator" and "definition" not in its.labels]:
+            assert "of all definitions" in panel["description"], panel["title"]
 
 
 def test_a_duration_shows_sagas_that_open_their_traces() -> None:

@@ -16,11 +16,9 @@ RULES = [*questions.of_rules()]
 ALERTS = {rule["alert"] for rule in questions.rules() if "alert" in rule}
 
 OF_THE_OPERATOR = "there is no operator without a cluster: the tests of the cluster ask these"
-OF_A_PROVIDER = "the built-in bank is no provider: tests/provider has one"
 NOTHING_FAILED = "no loop failed, and no batch"
 MAY_BE_EMPTY = {
     r"saga_operator_": OF_THE_OPERATOR,
-    r"saga_payment_provider_": OF_A_PROVIDER,
     r'error_type!=""': NOTHING_FAILED,
     r"max by \(loop\) \(saga_loop_failing\{.*\}\) > 0$": NOTHING_FAILED,
 }

@@ -1,5 +1,6 @@
 """How a provider is connected: by settings of which one is a secret that nobody gets to see."""
 
+import json
 import os
 import re
 import subprocess
@@ -137,5 +138,5 @@ def test_a_process_with_a_provider_that_cannot_be_asked_says_so_in_one_line(tmp_
     )
     assert done.returncode == 2
     told = "PAYMENT_PROVIDER_URL=nowhere: expected the address of an API, such as https://api.stripe.com"
-    assert done.stderr.splitlines()[-1].endswith(told)
+    assert json.loads(done.stderr.splitlines()[-1])["message"].endswith(told)
     assert KEY not in done.stderr

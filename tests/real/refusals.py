@@ -1,5 +1,6 @@
 """A start that is refused: soon, in one line, with exit code 2, and without anything that is nobody's business."""
 
+import json
 import time
 
 from tests.real.shop import Shop, say
@@ -22,11 +23,14 @@ def refused(its: Shop, service: str, **variables: str) -> str:
     assert "Traceback" not in output
     assert code == REFUSED
     assert len(lines) == 1, output
-    assert lines[0].startswith("sagaplane: ")
     assert "secret" not in output
-    return lines[0]
+    event = json.loads(lines[0])
+    assert event["level"] == "critical"
+    told = str(event["message"])
+    assert told.startswith("cannot start: ")
+    return told
 
 
 def _is_recital(line: str) -> bool:
     """Tell whether a line recites the settings, as every start does."""
-    return "sagakit.hosting.process" in line and "SAGAPLANE_HOST=" in line
+    return '"level":"info"' in line and "sagakit.hosting.process" in line and "SAGAPLANE_HOST=" in line

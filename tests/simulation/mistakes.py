@@ -33,7 +33,7 @@ from sagakit.runtime.participant import Participant
 from sagakit.runtime.relay import Relay
 from shop_contracts.messages import PaymentFailed
 
-SEEDS_MAX = 60
+SEEDS_MAX = 100
 Mistake = Callable[[], AbstractContextManager[object]]
 
 REAL_HEAR = part.hear

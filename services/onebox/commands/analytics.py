@@ -12,7 +12,7 @@ import typer
 from onebox.commands.options import DataDirOption, LimitOption, OrderId, OutputOption
 from onebox.errors import AnswerIsNo, NotFound, Unreachable
 from onebox.moments import moment
-from onebox.output import Column, Format, Output
+from onebox.output import Column, Format, Output, plain
 from onebox.session import run, start
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ async def watch_figures(shop: "Shop", out: Output, *, once: bool) -> None:
     from rich.text import Text
 
     with Live(auto_refresh=False) as live:
-        watching = asyncio.create_task(pictures(shop, lambda text: live.update(Text(text), refresh=True)))
+        watching = asyncio.create_task(pictures(shop, lambda text: live.update(Text(plain(text)), refresh=True)))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, watching.cancel)
         with suppress(asyncio.CancelledError):

@@ -17,7 +17,7 @@ from onebox.commands.options import DataDirOption, LimitOption, OutputOption
 from onebox.errors import AnswerIsNo, BadInput, Conflict, NotFound, Unreachable
 from onebox.layout import SERVICES
 from onebox.moments import moment
-from onebox.output import Column, Format, Output
+from onebox.output import Column, Format, Output, plain
 from onebox.session import start
 from sagakit.core.control_contracts import DeadLetterData
 from sagakit.runtime.dead_letters import (
@@ -267,8 +267,8 @@ async def list_letters(log: "Log", out: Output, services: Sequence[str], wanted:
             Column[DeadLetter]("WHEN", lambda letter: moment(letter.buried_at)),
             Column[DeadLetter]("STATUS", lambda letter: letter.status),
             Column[DeadLetter]("REASON", lambda letter: letter.reason),
-            Column[DeadLetter]("TYPE", lambda letter: plain(letter.type) or "-"),
-            Column[DeadLetter]("SAGA", lambda letter: plain(letter.saga_id)),
+            Column[DeadLetter]("TYPE", lambda letter: letter.type or "-"),
+            Column[DeadLetter]("SAGA", lambda letter: letter.saga_id),
             Column[DeadLetter]("SERVICE", lambda letter: letter.service),
             Column[DeadLetter]("CAME FROM", origin),
             Column[DeadLetter]("ERROR", lambda letter: shortened(letter.error)),
@@ -401,7 +401,7 @@ def because(why: str) -> Because:
 def topic_for(letter: DeadLetter) -> str:
     """Return the topic that messages of this type come to its service from; nothing when that is not certain."""
     from sagakit.runtime.topics import commands_topic
-    from shop_contracts.documents import topics
+    from shop_contracts.carried import topics
 
     carrying = [topic for topic, kinds in topics().items() if letter.type in kinds]
     own = commands_topic(letter.service)
@@ -419,11 +419,6 @@ def shortened(error: str) -> str:
     """Return the error in one line that fits a table."""
     line = plain(" ".join(error.split()))
     return line if len(line) <= ERROR_SHOWN else f"{line[: ERROR_SHOWN - 1]}…"
-
-
-def plain(text: str) -> str:
-    """Return the text without anything that a terminal would obey: whoever wrote the message is not to be trusted."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def told(whole: Whole) -> str:
@@ -456,8 +451,8 @@ def told(whole: Whole) -> str:
         *(f"  {line}" for line in _pretty(record.value).splitlines()),
     ]
     if record.value_base64 is not None or record.headers_base64 is not None:
-        lines.append("\nThe text does not tell every byte; -o json has the bytes themselves, in base64.")
-    return plain("\n".join(line.rstrip() for line in lines))
+        lines += ["", "The text does not tell every byte; -o json has the bytes themselves, in base64."]
+    return "\n".join(line.replace("\n", " ").rstrip() for line in lines)
 
 
 async def _decide(asked: Asked, data_dir: Path | None, out: Output) -> None:
@@ -481,7 +476,9 @@ async def _done_to_each(
             await pace.turn()
             try:
                 if asked.becomes is Status.REDRIVEN:
-                    await redrive(log, letter, asked.because, clock.now(), asked.to or topic_for(letter))
+                    to = asked.to or topic_for(letter)
+                    _refuse_elsewhere(letter, letter.topic or to, asked.to)
+                    await redrive(log, letter, asked.because, clock.now(), to)
                 else:
                     await discard(log, letter, asked.because, clock.now())
             except (NotRedrivableError, LetterGoneError) as error:
@@ -493,6 +490,19 @@ async def _done_to_each(
                 done.append(letter.id)
             bar(len(done) + len(refused), len(letters))
     return Outcome(verb=asked.verb, total=len(letters), done=len(done), letters=done, refused=refused)
+
+
+def _refuse_elsewhere(letter: DeadLetter, topic: str, named: str) -> None:
+    """Refuse a topic that the letter's service does not read: a person may write where the letter's author may not.
+
+    Raises:
+        NotRedrivableError: when the message would go to such a topic, and the person has not named it.
+    """
+    from onebox.wiring import ALL_ACCESS
+
+    access = ALL_ACCESS.get(letter.service)
+    if topic and access is not None and topic not in (*access.reads, named):
+        raise NotRedrivableError(f"{letter.id}: it would go to {topic}, which {letter.service} does not read")
 
 
 async def _read(log: "Log", out: Output, services: Iterable[str]) -> list[DeadLetter]:
@@ -535,7 +545,8 @@ def _asked_for(letters: Sequence[DeadLetter], asked: Asked) -> list[DeadLetter]:
         letter = settled[0]
         decision = letter.decision
         by = f" by {decision.actor}: {decision.reason}" if decision else ""
-        raise Conflict(f"{letter.id} was {letter.status}{by}", "add --again to decide about it once more")
+        cause = plain(f"{letter.id} was {letter.status}{by}", kept="")
+        raise Conflict(cause, "add --again to decide about it once more")
     open_ = [letter for letter in fitting if asked.again or letter.status is Status.OPEN]
     without = asked.services == SERVICES and wanted == Wanted()
     if without and len(open_) > 1 and not asked.every:
@@ -561,10 +572,11 @@ def _counted(letters: Sequence[DeadLetter]) -> str:
 
 def _would(asked: Asked, letters: Sequence[DeadLetter]) -> str:
     some = [
-        f"  {letter.id}  {letter.service}  {plain(letter.type) or '-'}  {shortened(letter.error)}" for letter in letters
+        plain(f"  {letter.id}  {letter.service}  {letter.type or '-'}  {shortened(letter.error)}", kept="")
+        for letter in letters[:SAMPLE]
     ]
     more = ["  …"] if len(letters) > SAMPLE else []
-    return "\n".join([f"{len(letters)} letters would be {asked.becomes}", *some[:SAMPLE], *more])
+    return "\n".join([f"{len(letters)} letters would be {asked.becomes}", *some, *more])
 
 
 def _told_outcome(asked: Asked, outcome: Outcome) -> str:

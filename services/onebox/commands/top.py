@@ -9,7 +9,7 @@ import typer
 
 from onebox.commands.options import OutputOption
 from onebox.errors import Failure, Unreachable
-from onebox.output import Format, Output
+from onebox.output import Format, Output, plain
 from onebox.session import run
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def watch(shop: "Shop", out: Output, every_seconds: float, *, once: bool) 
 
     with Live(auto_refresh=False) as live:
         watching = asyncio.create_task(
-            pictures(shop, lambda text: live.update(Text(text, no_wrap=True), refresh=True), every_seconds)
+            pictures(shop, lambda text: live.update(Text(plain(text), no_wrap=True), refresh=True), every_seconds)
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, watching.cancel)

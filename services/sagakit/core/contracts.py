@@ -65,12 +65,26 @@ class Contract:
 class Contracts:
     """The contracts that a service knows, by message type."""
 
-    def __init__(self, contracts: Iterable[Contract]) -> None:
-        """Keep one decoder per type."""
+    def __init__(self, contracts: Iterable[Contract], carried: Mapping[str, Iterable[str]] | None = None) -> None:
+        """Keep one decoder per type; `carried` are the types of each topic that carries no other of them."""
         self.by_type = {contract.type: contract for contract in contracts}
+        self._carried = {topic: frozenset(types) for topic, types in (carried or {}).items()}
         self._decoders: dict[str, msgspec.json.Decoder[msgspec.Struct]] = {
             contract.type: msgspec.json.Decoder(contract.data) for contract in self.by_type.values()
         }
+
+    def heard(self, topic: str, message: Message) -> Message:
+        """Return the message that came on this topic in the newest version of its type.
+
+        Raises:
+            UnreadableError: as `current` does, and when the topic does not carry its type: who may write to one topic
+                says nothing there that is for others to say.
+        """
+        carried = self._carried.get(topic)
+        if carried is not None and message.type in self.by_type and message.type not in carried:
+            text = f"{message.type} does not come on {topic}"
+            raise UnreadableError(text)
+        return self.current(message)
 
     def current(self, message: Message) -> Message:
         """Return the message in the newest version of its type; one of a type unknown here stays as it is.

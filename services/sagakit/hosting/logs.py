@@ -29,8 +29,9 @@ QUIET: Mapping[str, int] = {
     "aiokafka": logging.CRITICAL,
 }
 """Of others we log what is wrong; what goes wrong in aiokafka, our own log says in a sentence."""
-PASSWORD = re.compile(r"(://[^:/?#@\s]*):\S*@")
-"""The password in an address, however it came into a line; it may hold anything but a space."""
+WORD = re.compile(r"\S+")
+USER = re.compile(r"://[^:/?#@]*:")
+"""Where an address goes on with a password; that may hold anything but a space, and ends at the last @ of its word."""
 MESSAGE_CHARACTERS_MAX = 8192
 TRACEBACK_CHARACTERS_MAX = 32_768
 
@@ -176,8 +177,15 @@ def _traceback(record: logging.LogRecord) -> str:
 
 def without_secrets(text: str) -> str:
     """Return the text with no password in the addresses that it names, and nothing in it that cannot be encoded."""
-    shown = PASSWORD.sub(r"\1:***@", text) if "://" in text else text
+    shown = WORD.sub(_without_password, text) if "://" in text else text
     return shown.encode(errors="backslashreplace").decode()
+
+
+def _without_password(match: re.Match[str]) -> str:
+    word = match[0]
+    end = word.rfind("@")
+    user = USER.search(word, 0, end) if end > 0 else None
+    return word if user is None else f"{word[: user.end()]}***{word[end:]}"
 
 
 def _moment(seconds: float) -> datetime:

@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
 from typing import NoReturn
 
 import msgspec
@@ -14,7 +16,7 @@ import uvloop
 
 from sagakit.adapters.sqlite import WrongFileError
 from sagakit.hosting.adapters import Adapters, named, opened
-from sagakit.hosting.logs import configure
+from sagakit.hosting.logs import JsonLines, configure
 from sagakit.ports import LogUnavailableError, StoreUnavailableError
 from sagakit.runtime.failpoints import arm_from_environment
 from sagakit.runtime.http.server import PortTakenError
@@ -72,7 +74,7 @@ async def serve(
 
 
 def log_as(service: str, environment: Mapping[str, str], level: int = logging.INFO) -> None:
-    """Log as this service.
+    """Log as this service; where machines read its lines, an error that ends it is one too.
 
     Raises:
         CannotStartError: when the environment asks for what there is not.
@@ -81,6 +83,9 @@ def log_as(service: str, environment: Mapping[str, str], level: int = logging.IN
         configure(service, named(environment).get("SAGAPLANE_INSTANCE", "0"), environment, level=level)
     except SettingsError as error:
         raise CannotStartError(str(error)) from error
+    if _machines_read():
+        sys.excepthook = _crashed
+        threading.excepthook = lambda told: _crashed(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def quiet_libraries() -> None:
@@ -103,6 +108,22 @@ def tune() -> None:
 
 
 def cannot_start(error: Exception) -> NoReturn:
-    """End with one line instead of a traceback."""
-    print(f"sagaplane: {error}", file=sys.stderr)  # noqa: T201 - the one line
+    """End with one line instead of a traceback: an event of the log, or a sentence where people read."""
+    if _machines_read():
+        log_lines.critical("cannot start: %s", error)
+    else:
+        print(f"sagaplane: {error}", file=sys.stderr)  # noqa: T201 - the one line
     raise SystemExit(USAGE) from None
+
+
+def _machines_read() -> bool:
+    """Tell whether every line is JSON; before the log is set up, none is."""
+    return any(isinstance(each.formatter, JsonLines) for each in logging.getLogger().handlers)
+
+
+def _crashed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Say what nobody caught; Ctrl-C is no crash, and a thread that exits ends nothing."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error or kind(), trace)
+    elif not issubclass(kind, SystemExit):
+        log_lines.critical("ended by an error that nobody caught", exc_info=(kind, error or kind(), trace))

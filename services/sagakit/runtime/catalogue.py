@@ -85,7 +85,7 @@ INSTANCE_PHASE = Named(
     "saga_instance_phase",
     "gauge",
     "sagas",
-    "1 for each saga that lives or is stuck, up to a cap; the series ends with the saga.",
+    "1 for each saga that has lived for 2 s or is stuck, up to a cap; the series ends with the saga.",
     ("correlation_id", "definition", "phase"),
     teller="initiator",
 )
@@ -101,7 +101,7 @@ INSTANCE_DROPPED = Named(
     "saga_instance_series_dropped",
     "gauge",
     "sagas",
-    "Sagas that live or are stuck and have no series, because there are more than the cap.",
+    "Sagas that have lived for 2 s or are stuck and have no series, because there are more than the cap.",
     teller="initiator",
 )
 STEP_DURATION = Named(
@@ -461,7 +461,9 @@ ABORT_SPAN = SpanNamed("abort", "From when a saga was due to the request that it
 PLACE_SPAN = SpanNamed("place", "The operator stands for the saga with a resource; of no length, when the saga begins.")
 CONTROL_SPAN = SpanNamed("{control}", "A person suspended, resumed or killed the saga; of no length.")
 LISTEN_SPAN = SpanNamed("process {topic}", "A service that only listens handled one message of the saga.")
-POLL_SPAN = SpanNamed("poll {group}", "A batch, in a trace of its own, with links to the sagas of its messages.")
+POLL_SPAN = SpanNamed(
+    "poll {group}", "A batch, in a trace of its own, with links to the roots of its sagas: of 128 of them at most."
+)
 SPAN_CATALOGUE = (
     ROOT_SPAN,
     END_SPAN,
@@ -510,7 +512,7 @@ ATTRIBUTES = {
     DEFINITION: "Its definition and version.",
     MODE: "choreography or orchestration.",
     STEP: "The step.",
-    ATTEMPT: "Which attempt this was, from 0.",
+    ATTEMPT: "Which asking of the step this answers, from 0; what its participant repeats by itself has no span.",
     OUTCOME: "How the step or the saga ended.",
     COMPENSATION: "True for what takes something back.",
     MESSAGE_TYPE: "The type of the message that was said.",

@@ -366,13 +366,13 @@ class Consumer:
         unreadable: list[Unreadable] = []
         if self._definitions is not None and len(self._definitions) != self._known:
             self._passed_over = self._unwanted()
-        wants, current, passed_over = self._handler.wants, self._contracts.current, self._passed_over
+        wants, heard, passed_over = self._handler.wants, self._contracts.heard, self._passed_over
         for record in records:
             unwanted = type_in(record.headers) in passed_over
             if unwanted and not self._is_strange(record):
                 continue
             try:
-                message = current(parse(record))
+                message = heard(record.topic, parse(record))
                 if not unwanted and not wants(message.type):
                     text = f"{message.type}: a type that this service does not know"
                     raise UnreadableError(text)  # noqa: TRY301 - one place where records are judged

@@ -25,6 +25,8 @@ from sagakit.runtime.topics import SAGAS_DEFINITIONS
 from sagakit.runtime.wire import draft, parse
 
 RECORDS_MAX = 1000
+DEFINITIONS_MAX = 1000
+"""From how many on nobody makes a new one known: every service keeps all of them, and none is ever taken back."""
 PATIENCE_SECONDS = 0.5
 """How long whoever needs the definitions waits for them before looking whether it is to stop."""
 log_lines = logging.getLogger(__name__)

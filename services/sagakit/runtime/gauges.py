@@ -1,7 +1,7 @@
 """What is measured when somebody scrapes: what waits, for how long, and how far behind we are."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -26,6 +26,8 @@ from sagakit.runtime.parking import PARKED as PARKED_TABLE
 from sagakit.runtime.tracker import SAGAS
 
 LIVE_PHASES = tuple(phase for phase in Phase if not phase.terminal)
+YOUNG = timedelta(seconds=2)
+"""Most sagas end sooner: with series, each scrape would have other ids, and Prometheus would keep them all."""
 
 
 async def outbox_gauges(store: Store, now: datetime) -> list[Sample]:
@@ -42,7 +44,10 @@ async def parked_gauges(store: Store) -> list[Sample]:
 
 
 async def saga_gauges(store: Store, now: datetime, live: LiveSagas | None) -> list[Sample]:
-    """Return how many sagas are under way, and show them in `live`; where somebody else shows them, that is None."""
+    """Return how many sagas are under way, and show in `live` those that are not young, or stuck.
+
+    Where somebody else shows them, `live` is None.
+    """
 
     async def look(reader: Reader) -> list[tuple[Phase, int, list[SagaState]]]:
         found = []
@@ -56,8 +61,9 @@ async def saga_gauges(store: Store, now: datetime, live: LiveSagas | None) -> li
     states: list[SagaState] = []
     total = 0
     for phase, number, its in await store.view(look):
-        states += its
-        total += number
+        old = [state for state in its if not _young(state, now)]
+        states += old
+        total += len(old) if len(old) < len(its) else number
         samples += [(ACTIVE, (phase,), number), (OLDEST, (phase,), _age(its[0].started_at if its else None, now))]
         if phase is Phase.NEEDS_INTERVENTION:
             samples.append((STUCK, (), number))
@@ -94,6 +100,11 @@ def _urgency(state: SagaState) -> tuple[bool, float]:
     """Return what a saga is sorted by when not all can be shown: the stuck ones first, then the oldest."""
     began = state.started_at.timestamp() if state.started_at is not None else 0.0
     return state.phase is not Phase.NEEDS_INTERVENTION, began
+
+
+def _young(state: SagaState, now: datetime) -> bool:
+    """Tell whether a saga began too lately to have series; one that is stuck has them at once."""
+    return state.phase is not Phase.NEEDS_INTERVENTION and now - (state.started_at or now - YOUNG) < YOUNG
 
 
 def _age(since: datetime | None, now: datetime) -> float:

@@ -136,7 +136,7 @@ async def test_a_saga_that_is_not_traced_says_so(jaeger: Jaeger, tmp_path: Path)
 async def test_prometheus_remembers_the_series_of_a_saga_that_has_ended_and_its_exemplars(
     jaeger: Jaeger, engine: Engine, tmp_path: Path
 ) -> None:
-    async with seen(tmp_path / "box", jaeger, PAYMENT_LATENCY_SECONDS="3") as shop:
+    async with seen(tmp_path / "box", jaeger, PAYMENT_LATENCY_SECONDS="5") as shop:
         server = Prometheus.create(engine, shop.layout, tmp_path / "prometheus")
         server.start()
         try:

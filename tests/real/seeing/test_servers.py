@@ -12,6 +12,7 @@ import pytest
 from tests.observability.prometheus import Prometheus
 from tests.real.engine import Engine
 from tests.real.kafka import Broker
+from tests.real.seeing.events import events_of_sagas
 from tests.real.seeing.jaeger import Jaeger, steps_of
 from tests.real.seeing.test_traces import DONE, assert_whole
 from tests.real.shop import Shop, say, shop, until
@@ -28,6 +29,8 @@ LUCK = {"PAYMENT_SUCCESS_RATE": "0.8", "INVENTORY_SUCCESS_RATE": "0.8", "SHIPPIN
 STEP = "saga_step_duration_seconds_count"
 FOUND_SECONDS_MAX = 5.0
 SCRAPED_SECONDS_MAX = 30.0
+LATE = "asked to abort: DEADLINE_PASSED"
+LATE_SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def test_two_hundred_sagas_each_have_one_whole_trace_though_a_service_is_killed(
         placing = [customers.submit(place, its, number) for number in range(ORDERS)]
         until(lambda: payment.metric(STEP) >= 20, 60, "some payments are made")
         payment.kill()
+        late = place(its, 0, timeoutSeconds=1)
+        until(lambda: LATE in its.first("order").output(), LATE_SECONDS_MAX, "the order service says what is late")
         payment.start()
         orders = [each.result() for each in placing]
     payment.wait_until_ready()
@@ -103,6 +108,10 @@ def test_two_hundred_sagas_each_have_one_whole_trace_though_a_service_is_killed(
         assert {span.tags["messaging.system"] for span in spans} == {"kafka"}
     for order in orders[:: ORDERS // 20]:
         assert jaeger.traces_of(order) == [trace_of(order)], "one correlation id, one trace"
+    lines = [line for instance in its.all() for line in instance.output().splitlines()]
+    said = events_of_sagas(lines, {order: trace_of(order) for order in (*orders, late)})
+    assert LATE in said[late]
+    assert jaeger.traces_of(late) == [trace_of(late)]
 
 
 def test_a_saga_that_runs_is_found_by_its_correlation_id_within_five_seconds(its: Shop, jaeger: Jaeger) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from tests.box.ports import free_layout
 from tests.real.seeing.jaeger import Jaeger, Span, steps_of
-from tests.unit.seeing.exposition import families
+from tests.unit.seeing.exposition import counting_buckets, families
 
 from onebox.box import Box
 from onebox.layout import Layout
@@ -231,7 +231,10 @@ async def test_every_exemplar_leads_to_a_trace(jaeger: Jaeger, tmp_path: Path) -
             ).text
             for name in ("order", "payment", "inventory", "shipping")
         ]
-    samples = [s for text in texts for family in families(text) for s in family.samples]
+    told = [family for text in texts for family in families(text)]
+    for histogram in (its for its in told if its.name in ("saga_duration_seconds", "saga_step_duration_seconds")):
+        assert not [bucket for bucket in counting_buckets(histogram) if bucket.exemplar is None]
+    samples = [sample for family in told for sample in family.samples]
     shown = [(sample.name, sample.exemplar.labels) for sample in samples if sample.exemplar]
     assert {"saga_duration_seconds_bucket", "saga_step_duration_seconds_bucket", "saga_finished_total"} <= {
         name for name, _ in shown

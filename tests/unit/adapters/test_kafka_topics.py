@@ -12,7 +12,7 @@ from sagakit.adapters.kafka.brokers import PassingError
 from sagakit.adapters.kafka.specs import TopicSpec
 from sagakit.ports import LogUnavailableError
 from sagakit.runtime.topics import SAGAS_DEFINITIONS, commands_topic, dead_letter_topic
-from shop_contracts.documents import topics
+from shop_contracts.carried import topics
 from shop_contracts.topics import DEFAULT_PARTITIONS, SERVICES, TOPICS, WEEK_SECONDS
 
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -15,8 +15,9 @@ from onebox.contracts import main, rendered
 from sagakit.core.contracts import Contract, encode_data
 from sagakit.core.schemas import breaks, schema_of
 from shop_contracts import messages as m
+from shop_contracts.carried import topics
 from shop_contracts.catalogue import SHOP
-from shop_contracts.documents import ASYNCAPI, documents, file_name, incompatible, topics
+from shop_contracts.documents import ASYNCAPI, documents, file_name, incompatible
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "contracts"
 

@@ -187,6 +187,23 @@ def test_a_message_cannot_command_the_terminal_it_is_shown_on(dlq: Dlq, tmp_path
     assert all(letter.isprintable() or letter == "\n" for letter in told)
 
 
+def test_no_part_of_a_letter_commands_the_terminal(dlq: Dlq, tmp_path: Path) -> None:
+    where = Record("payment.\x9b2J", 0, 4, "key\nVALUE", b"{}", b"{}", NOON)
+    message = replace(a_message("ChargePayment", "order-1\x1b[1m"), id="letter\x1b]52;c;cm0=\x07\nl")
+    letters = [
+        dead_letter("payment", where, "unreadable\x1bc\n", "no", NOON),
+        dead_message("payment", message, "", "expired\x1bc", "no", NOON + timedelta(seconds=1)),
+    ]
+    anyio.run(published, tmp_path, letters)
+    names = dlq("list", "-o", "json").out
+    shown = [dlq("show", letter["id"]).out for letter in json.loads(names)]
+    done = dlq("redrive", "--all", *WHY, "--yes")
+    told = "".join((names, dlq("list").out, dlq("list", "-o", "name").out, *shown, done.out, done.err))
+    assert all(letter.isprintable() or letter == "\n" for letter in told)
+    assert len(dlq("list", "--all").out.splitlines()) == 2 + len(letters)
+    assert sum(line == "VALUE" for line in "".join(shown).splitlines()) == len(letters)
+
+
 @pytest.mark.usefixtures("box")
 def test_a_letter_is_redriven_once_and_everybody_can_see_by_whom(dlq: Dlq, box: Path) -> None:
     letter_id = named(dlq, "order")
@@ -235,6 +252,22 @@ def test_a_type_that_travels_nowhere_known_needs_a_topic(dlq: Dlq, tmp_path: Pat
     assert "does not say which topic its message came from" in refused.out
     assert dlq("redrive", "--service", "seats", *WHY, "--yes", "--to", "seats.commands").code == 0
     assert len(anyio.run(read, tmp_path, "seats.commands")) == 1
+
+
+def test_a_letter_goes_nowhere_that_its_service_does_not_read_unless_a_person_names_it(
+    dlq: Dlq, tmp_path: Path
+) -> None:
+    refund = a_message("RefundPayment", "order-1")
+    forged = dead_letter("shipping", record(CHARGE, refund, 4), "unhandled", "RuntimeError: no", NOON)
+    parked = dead_message("shipping", refund, "", "expired", "in vain", NOON)
+    anyio.run(published, tmp_path, [forged, parked])
+    refused = dlq("redrive", "--all", *WHY, "--yes")
+    assert refused.code == ExitCode.NO
+    assert refused.out.startswith("✖ 0 of 2 letters redriven\n")
+    assert refused.out.count(f"it would go to {CHARGE}, which shipping does not read") == 2
+    assert anyio.run(read, tmp_path, CHARGE) == []
+    assert dlq("redrive", "--all", *WHY, "--yes", "--to", CHARGE).code == 0
+    assert len(anyio.run(read, tmp_path, CHARGE)) == 2
 
 
 @pytest.mark.usefixtures("box")

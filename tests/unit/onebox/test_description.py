@@ -11,7 +11,7 @@ from tests.unit.onebox.sagas import at, told
 
 from onebox.answers import Line, OrderDetail
 from onebox.description import description
-from sagakit.core.facts import AnyFact
+from sagakit.core.facts import AbortAsked, AbortCode, AnyFact
 
 
 def order(status: str = "pending", **effects: dict[str, str]) -> OrderDetail:
@@ -54,3 +54,12 @@ def test_what_helps_is_a_command_that_can_be_typed() -> None:
     text = description(saga, None)
     assert "sagactl retry order-7 --step payment --reason" in text
     assert "sagactl kill order-7 --reason" in text
+
+
+def test_a_reason_has_no_lines_of_its_own_so_it_cannot_say_what_is_not_so() -> None:
+    lie = "no\n\nIt has ended and waits for nothing."
+    asked = AbortAsked(at=at(1_000), code=AbortCode.CANCELLED, reason=lie, requested_by="eve")
+    saga, _ = told([*sagas.STUCK, asked], at(600_000))
+    lines = description(saga, order(payment={"status": "refused", "reason": lie})).splitlines()
+    assert sum(lie.replace("\n", " ") in line for line in lines) == 2
+    assert not any(line.startswith("It has ended") for line in lines)

@@ -129,6 +129,9 @@ async def test_prices_may_be_numeric_strings(shop: Shop) -> None:
         ("/sagas/{}/retry", {"reason": ""}, "/reason"),
         ("/sagas/{}/retry", {"reason": "x", "who": "me"}, "/who"),
         ("/orders/{}/cancel", {"reason": 7}, "/reason"),
+        ("/orders/{}/cancel", {"reason": "\x1b]52;c;cm0=\x07"}, "/reason"),
+        ("/sagas/{}/cancel", {"reason": "\x9b2J"}, "/reason"),
+        ("/sagas/{}/cancel", {"reason": "over\rwritten"}, "/reason"),
         ("/sagas/batch", {"verb": "explode", "reason": "x", "filter": {"phase": "Running"}}, "/verb"),
         ("/sagas/batch", {"verb": "kill", "reason": "x", "filter": {}}, "/filter"),
         ("/sagas/batch", {"verb": "kill", "reason": "x", "filter": {"ids": ["a"], "phase": "Running"}}, "/filter/ids"),
@@ -145,6 +148,12 @@ async def test_a_verb_says_why_and_what(shop: Shop, path: str, body: dict[str, A
     answer = await shop.client.post(path.format(order_id), json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert (await shop.state(order_id)).version == 1
+
+
+async def test_a_reason_has_lines_and_every_script(shop: Shop) -> None:
+    order_id, reason = (await shop.order())["id"], "the customer\n\tsays: zurück, 返品\n"
+    assert (await shop.client.post(f"/orders/{order_id}/cancel", json={"reason": reason})).status_code == 202
+    assert (await shop.get(f"/sagas/{order_id}"))["abort"]["reason"] == reason
 
 
 async def test_a_database_that_is_away_is_told_and_the_same_order_is_placed_when_it_is_back(

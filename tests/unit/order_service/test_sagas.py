@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from tests.unit.definitions.town import short
 from tests.unit.order_service.shop import Shop
 
+from order_service import definition_routes
 from sagakit.core.facts import Verb
+from shop_contracts.definitions import definition_of
 
 PAID = ("PaymentCompleted",)
 SHIPPED = (*PAID, "InventoryReserved", "ShipmentScheduled")
@@ -166,3 +169,18 @@ async def test_definitions_are_data_and_drawn(shop: Shop) -> None:
     assert one["mermaid"].startswith("stateDiagram")
     assert one["definition"]["name"] == "order"
     assert (await shop.client.get("/definitions/order/2")).status_code == 404
+
+
+async def test_of_so_many_definitions_none_is_added_and_each_may_be_said_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definition_routes, "DEFINITIONS_MAX", 2)
+    shop.tracker.sagas["own/1"] = definition_of(short("own"))
+    body = {"stages": short("own")["stages"]}
+    again = await shop.client.put("/definitions/own/1", json=body)
+    assert again.status_code == 200
+    refused = await shop.client.put("/definitions/own/2", json=body)
+    assert (refused.status_code, refused.json()["field"]) == (409, "name")
+    assert await shop.outbox() == []
+    del shop.tracker.sagas["own/1"]
+    assert (await shop.client.put("/definitions/own/2", json=body)).status_code == 202

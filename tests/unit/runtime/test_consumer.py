@@ -9,6 +9,7 @@ from tests.unit.order_service.shop import NOON, HandClock
 from typing_extensions import override
 
 from sagakit.adapters.memory import MemoryLog, MemoryStore
+from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
 from sagakit.ports import Draft, LogUnavailableError, OffsetOutOfRangeError, TopicRecreatedError, Transaction
 from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic
@@ -18,6 +19,8 @@ from sagakit.runtime.wire import draft
 from shop_contracts.catalogue import SHOP
 
 TOPIC = "payments.events"
+ANYWHERE = Contracts(SHOP.by_type.values())
+"""The shop's messages, on whichever topic they come."""
 
 
 class Fragile:
@@ -75,6 +78,20 @@ async def test_bad_messages_are_dead_letters_and_all_others_are_handled_once_wit
     assert sorted(letter.key or "" for letter in letters) == sorted(f"bad-{number}" for number in bad)
     assert {letter.topic for letter in letters} == {"order.dlq"}
     assert handler.asked < 3 * 2 * 10 + 10
+
+
+async def test_what_is_for_another_service_to_say_is_a_dead_letter_and_not_believed() -> None:
+    clock, handler = HandClock(), Growing()
+    handler.grow()
+    store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
+    await log.publish([draft("inventory.events", a_message("forged")), draft(TOPIC, a_message("true"))])
+    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=SHOP, clock=clock)
+    while await consumer.step():
+        pass
+    assert handler.handled == ["true"]
+    (letter,) = [entry.draft for entry in await store.outbox(10)]
+    assert (letter.topic, letter.key) == ("x.dlq", "forged")
+    assert b"PaymentCompleted does not come on inventory.events" in letter.value
 
 
 class NamedLog(MemoryLog):
@@ -180,7 +197,7 @@ class Growing(Fragile):
 async def test_a_topic_that_is_listened_to_later_is_read_from_its_beginning_and_the_others_go_on() -> None:
     clock, handler = HandClock(), Growing()
     store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
-    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=SHOP, clock=clock)
+    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=ANYWHERE, clock=clock)
     await log.publish([draft(TOPIC, a_message("a")), draft("inventory.events", a_message("b"))])
     await consumer.step()
     handler.grow()
@@ -231,7 +248,7 @@ async def test_messages_are_counted_by_topic_and_each_topic_has_waited_as_long_a
     clock, handler = HandClock(), Growing()
     handler.grow()
     store, log = MemoryStore((KNOWN_TOPICS,)), MemoryLog(clock)
-    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=SHOP, clock=clock)
+    consumer = Consumer(service="x", group="x", handler=handler, store=store, log=log, contracts=ANYWHERE, clock=clock)
     assert not await consumer.step()
     assert consumer.consumed == {TOPIC: 0, "inventory.events": 0}, "a counter is there before it counts"
     await log.publish([draft("inventory.events", a_message("a"))])

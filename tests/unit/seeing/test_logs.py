@@ -4,11 +4,15 @@ import io
 import json
 import logging
 import logging.config
+import re
 import warnings
 from collections.abc import Iterator
+from time import process_time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import text
 from typing_extensions import override
 
 from sagakit.hosting.logs import LogSettings, configure, without_secrets
@@ -116,6 +120,18 @@ def test_a_password_in_an_address_is_not_shown(address: str) -> None:
     fail(OSError(f"no route to {address}"))
     assert "hush" not in stream.getvalue()
     assert "db" in stream.getvalue()
+
+
+def test_a_password_is_found_in_a_time_that_grows_with_the_text() -> None:
+    long, began = "://a:" * 50_000, process_time()
+    assert without_secrets(long) == long
+    assert without_secrets(f"{long}hush@db") == "://a:***@db"
+    assert process_time() - began < 5, "a search from each colon to the end of the text takes 15 seconds"
+
+
+@given(text(alphabet=":/@?#a \n\u00a0", max_size=40))
+def test_a_password_is_what_stands_between_the_first_user_and_the_last_host_of_a_word(words: str) -> None:
+    assert without_secrets(words) == re.sub(r"(://[^:/?#@\s]*):\S*@", r"\1:***@", words)
 
 
 def test_an_address_without_a_password_stays_as_it_is() -> None:

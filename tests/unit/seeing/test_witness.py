@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.definitions.town import Town, short
+from tests.unit.seeing.exposition import counting_buckets, families
 from tests.unit.seeing.world import Told, World, world
 
 from onebox.wiring import ALL_ACCESS
@@ -20,6 +21,7 @@ from sagakit.runtime import definitions
 from sagakit.runtime import witness as witnessing
 from sagakit.runtime.actions import OutsideAction, Reply, Unknown
 from sagakit.runtime.catalogue import ATTRIBUTES
+from sagakit.runtime.gauges import YOUNG
 from sagakit.runtime.loops import Steps
 from sagakit.runtime.metrics import AtScrape
 from sagakit.runtime.observation import program_version
@@ -147,6 +149,7 @@ async def test_a_deadline_that_passes_is_counted_with_its_lateness() -> None:
 async def test_sagas_are_counted_from_their_beginning_to_their_end() -> None:
     its = await world()
     done = [await its.order(mode=mode) for mode in ("choreography", "orchestration")]
+    its.clock.moment += YOUNG
     before = await values(its, "order")
     assert sum(before["saga_active"].values()) == 2
     assert {labels[0] for labels in before["saga_instance_phase"]} == set(done)
@@ -161,6 +164,34 @@ async def test_sagas_are_counted_from_their_beginning_to_their_end() -> None:
     assert sum(found["saga_active"].values()) == 0
     assert "saga_instance_phase" not in found, "the series end with their sagas"
     assert found["saga_build_info"] == {("order", program_version()): 1}
+
+
+async def test_only_a_saga_that_has_lived_for_two_seconds_has_series() -> None:
+    its = await world()
+    old = await its.order()
+    its.clock.moment += YOUNG
+    young = await its.order()
+    found = await values(its, "order")
+    assert sum(found["saga_active"].values()) == 2
+    assert {labels[0] for labels in found["saga_instance_phase"]} == {old}
+    assert found["saga_instance_series_dropped"] == {(): 0}, "a saga that is young is not dropped"
+    its.clock.moment += YOUNG
+    found = await values(its, "order")
+    assert {labels[0] for labels in found["saga_instance_phase"]} == {old, young}
+
+
+async def test_every_bucket_that_has_counted_a_saga_shows_one() -> None:
+    its = await world()
+    orders = {await its.order() for _ in range(3)}
+    await its.run()
+    counted = {"saga_duration_seconds": "order", "saga_step_duration_seconds": "payment"}
+    for histogram, service in counted.items():
+        [family] = [each for each in families(await its.scrape(service)) if each.name == histogram]
+        buckets = [*counting_buckets(family)]
+        assert buckets
+        for bucket in buckets:
+            assert bucket.exemplar is not None
+            assert bucket.exemplar.labels["correlation_id"] in orders
 
 
 async def test_counters_are_there_before_they_count() -> None:

@@ -1,8 +1,9 @@
 """A service's routes as an ASGI application: Litestar finds the route; the kit reads, answers, and tells problems."""
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,9 @@ from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, p
 from sagakit.runtime.http.routes import BODY_BYTES_MAX, JSON, Call, Reading, Reply, Route, encode
 
 QUERY_FIELDS_MAX = 100
+BODY_SECONDS_MAX = 30.0
+LARGE_BODIES_MAX = 8
+"""So many bodies beyond the usual size are in hand at once; the others wait, mostly unread."""
 
 log_lines = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ class Requests:
 
 def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Application:
     """Return the application of these routes. Whatever goes wrong is answered by a problem document."""
+    turns = asyncio.Semaphore(LARGE_BODIES_MAX)
     counts = (requests or Requests()).counts
     by_path: dict[str, list[Route]] = {}
     for route in routes:
@@ -49,7 +54,7 @@ def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Appl
         return _answer(told.problem.status, told.problem, told.headers, PROBLEM_JSON)
 
     return Litestar(
-        [_handler(path, those, counts) for path, those in by_path.items()],
+        [_handler(path, those, counts, turns) for path, those in by_path.items()],
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
         openapi_config=None,
         logging_config=None,
@@ -80,9 +85,11 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
             return ProblemError(problem(500, detail="an error of ours; it is in the log of the service"))
 
 
-def _handler(path: str, routes: Sequence[Route], counts: Counter[tuple[str, str, int]]) -> HTTPRouteHandler:
+def _handler(
+    path: str, routes: Sequence[Route], counts: Counter[tuple[str, str, int]], turns: asyncio.Semaphore
+) -> HTTPRouteHandler:
     """Return one handler for all methods of a path: Litestar would tell `Allow` of each registered alone."""
-    responders = {method: _responder(route, counts) for route in routes for method in _methods(route)}
+    responders = {method: _responder(route, counts, turns) for route in routes for method in _methods(route)}
 
     async def respond(request: AnyRequest) -> Answer:
         return await responders[request.method](request)
@@ -100,13 +107,25 @@ def _methods(route: Route) -> list[str]:
     return ["GET", "HEAD"] if route.method == "GET" else [route.method]
 
 
-def _responder(route: Route, counts: Counter[tuple[str, str, int]]) -> Callable[[AnyRequest], Awaitable[Answer]]:
+def _responder(
+    route: Route, counts: Counter[tuple[str, str, int]], turns: asyncio.Semaphore
+) -> Callable[[AnyRequest], Awaitable[Answer]]:
     read: Reading[Any, Any] = Reading(route)
     bare_status = next(iter(route.returns))
     keys = {status: (route.method, route.path, status) for status in route.returns}
     takes_body, handle = route.body is not None, route.handler
+    changes = route.method != "GET"
+    turn = turns if route.body_bytes_max > BODY_BYTES_MAX else None
 
     async def respond(request: AnyRequest) -> Answer:
+        if changes:
+            _refuse_strangers(request.headers)
+        if turn is None:
+            return await answer(request)
+        async with turn:
+            return await answer(request)
+
+    async def answer(request: AnyRequest) -> Answer:
         query = request.scope["query_string"]
         params = read.params(request.path_params, _pairs(query) if query else [], request.headers)
         body = read.body(await _json(request)) if takes_body else None
@@ -120,6 +139,19 @@ def _responder(route: Route, counts: Counter[tuple[str, str, int]]) -> Callable[
     return respond
 
 
+def _refuse_strangers(headers: Mapping[str, str]) -> None:
+    """Refuse what a page of another site has a browser ask: it may, without being allowed to read the answer.
+
+    Browsers say whose page it is. Where they do not trust the address they say only its origin, and to a program that
+    is no browser neither applies. Another port of the same host is another service, and so a stranger too.
+    """
+    whose = headers.get("sec-fetch-site")
+    if whose is None and (origin := headers.get("origin")) is not None:
+        whose = "same-origin" if origin.partition("://")[2] == headers.get("host") else "cross-site"
+    if whose not in (None, "same-origin", "none"):
+        raise ProblemError(problem(403, detail="a page of another site may not ask for this"))
+
+
 async def _json(request: AnyRequest) -> bytes:
     content_type = request.headers.get("content-type", JSON)
     if content_type != JSON:
@@ -128,7 +160,12 @@ async def _json(request: AnyRequest) -> bytes:
             raise _unsupported("Content-Type", f"must be {JSON}, not {name or 'empty'}")
     if request.headers.get("content-encoding", "identity") != "identity":
         raise _unsupported("Content-Encoding", "must be identity: send the body as it is")
-    return await request.body()
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            return await request.body()
+    except TimeoutError:
+        detail = f"the body did not come within {BODY_SECONDS_MAX:g} seconds"
+        raise ProblemError(problem(408, detail=detail), {"Connection": "close"}) from None
 
 
 def _unsupported(field: str, rule: str) -> ProblemError:

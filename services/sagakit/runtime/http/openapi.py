@@ -20,7 +20,9 @@ MEANINGS = {
     202: "Accepted; it goes on.",
     204: "Done; there is nothing to say.",
     400: "The request breaks a rule.",
+    403: "A page of another site asks.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     409: "It stands as it does not allow this.",
     413: "The body is too large.",
     415: "The body is not JSON.",
@@ -127,7 +129,9 @@ def _responses(route: Route, said: _Schemas) -> Schema:
     for status, carried in route.returns.items():
         content = {route.media_type: {"schema": said.of(carried)}} if carried else {}
         responses[str(status)] = _response(status, route, content)
-    bad = {400, 500, 503, *route.problems, *((413, 415) if route.body is not None else ())}
+    bad = {400, 500, 503, *route.problems}
+    bad |= {403} if route.method != "GET" else set()
+    bad |= {408, 413, 415} if route.body is not None else set()
     for status in sorted(bad):
         responses[str(status)] = _response(status, route, {PROBLEM_JSON: {"schema": said.of(Problem)}})
     return responses

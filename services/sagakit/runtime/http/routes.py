@@ -85,8 +85,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Reply | msgspec.Struct]]
 class Route:
     """One operation. `returns` maps each good status to what it carries; the first is that of a bare struct.
 
-    `problems` are the bad statuses beyond those that follow from the route itself (400, 413, 415, 500, 503), `headers`
-    the headers of its answers, by status. Only what is `documented` stands in the OpenAPI document.
+    `problems` are the bad statuses beyond those that follow from the route itself (400, 403, 408, 413, 415, 500,
+    503), `headers` the headers of its answers, by status. Only what is `documented` stands in the OpenAPI document.
     The parts of a body that is read `in_parts` (`msgspec.Raw`) are for the handler to judge, each for itself.
     """
 

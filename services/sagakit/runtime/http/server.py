@@ -8,11 +8,16 @@ from typing import Any
 
 import uvicorn
 from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HOST = "127.0.0.1"
 BACKLOG = 2048
 STOP_SECONDS_MAX = 5
 START_SECONDS_MAX = 10.0
+HEAD_BYTES_MAX = 65_536
+HEAD_SECONDS_MAX = 30.0
+WAITING_REQUESTS_MAX = 100
+"""So many requests of one connection may wait for the answers to those before them."""
 
 
 class PortTakenError(Exception):
@@ -29,7 +34,7 @@ class Server:
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=_Bounded,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -63,6 +68,65 @@ class Server:
         if self._task is not None:
             await self._task
             self._task = None
+
+
+class _Bounded(HttpToolsProtocol):
+    """Ends a connection whose head (or whose end of a body) grows or lasts without bound: the parser keeps all of it.
+
+    uvicorn's own `limit_concurrency` would not do: it counts idle connections too, and then refuses the probes.
+    """
+
+    _unended = 0
+    _late: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_SECONDS_MAX, self._close)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._unended += len(data)
+        super().data_received(data)
+        if self._unended > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+        elif not self._unended:
+            self._in_time()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS_MAX, self._close)
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._unended = 0
+        if len(self.pipeline) < WAITING_REQUESTS_MAX:
+            super().on_headers_complete()
+        else:
+            self._close()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._unended = 0
+        super().on_body(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._unended = 0
+        super().on_message_complete()
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _close(self) -> None:
+        self._late = None
+        if not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Quiet(uvicorn.Server):
