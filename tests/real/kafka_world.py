@@ -23,7 +23,7 @@ from sagakit.ports import LogUnavailableError
 TOPICS = ("t", "u", "missing")
 GROUPS = ("g", "h")
 PARTITIONS = 4
-LEASE_SECONDS = 4.0
+LEASE_SECONDS = 2.5
 PUBLISH_SECONDS = 20.0
 LOGS = 3
 STABLE_SECONDS_MAX = 20.0

@@ -1,13 +1,14 @@
 """A server in a container, and what can happen to it."""
 
 import subprocess
-import threading
+import time
 from dataclasses import dataclass
 
 from tests.real.engine import Engine, EngineError, docker
 
 READY_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 30
+ASKED_EVERY_SECONDS = 0.2
 LINES_READ = 1000
 LINES_SHOWN = 40
 
@@ -93,22 +94,19 @@ class Server:
             NotReadyError: when it ends without them, or does not say them in time.
         """
         since = docker("inspect", "--format", "{{.State.StartedAt}}", self.id)
-        with subprocess.Popen(
-            ["docker", "logs", "--follow", "--since", since, self.id],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as following:
-            patience = threading.Timer(READY_SECONDS_MAX, following.kill)
-            patience.start()
-            try:
-                assert following.stdout is not None
-                if any(words in line for line in following.stdout):
-                    return
-            finally:
-                patience.cancel()
-                following.kill()
-        raise NotReadyError(f"{self.name}: never said {words!r} and is {self.status()}\n{self.logs()}")
+        # Asked again and again: whoever follows a log from its very begin may be told nothing more.
+        asked = ["docker", "logs", "--since", since, self.id]
+        end = time.monotonic() + READY_SECONDS_MAX
+        while True:
+            over = self.status() == "exited" or time.monotonic() > end
+            said = subprocess.run(
+                asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            ).stdout
+            if words in said:
+                return
+            if over:
+                raise NotReadyError(f"{self.name}: never said {words!r} and is {self.status()}\n{self.logs()}")
+            time.sleep(ASKED_EVERY_SECONDS)
 
     def wait_for_command(self, command: str) -> None:
         """Return when a shell command has succeeded inside the container.
