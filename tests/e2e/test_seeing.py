@@ -184,6 +184,11 @@ def seen(session_release: Release, room: Namespace) -> Seen:
     session_release.wait_until_ready()
     session_release.stock_up()
     prometheus, begin = PrometheusInside(session_release), time.time()
+    with session_release.without("shipping"):
+        room.apply(order_saga("lives", timeoutSeconds=LONG))
+        lives = "saga_instance_deadline_timestamp_seconds"
+        until(lambda: bool(prometheus.now(lives)), SHOWN_SECONDS_MAX, "a saga that lives has series of its own")
+    room.wait_for_phase("lives", "Completed")
     room.apply(*mixed("measured", 20))
     sagas = room.wait_all_ended("measured-", 20, ENDED_SECONDS_MAX)
     for asks in (
