@@ -191,12 +191,15 @@ def seen(session_release: Release, room: Namespace) -> Seen:
     room.wait_for_phase("lives", "Completed")
     room.apply(*mixed("measured", 20))
     sagas = room.wait_all_ended("measured-", 20, ENDED_SECONDS_MAX)
-    for asks in (
-        f"sum(increase(saga_operator_messages_total[1m])) > {len(sagas)}",
-        'namespace_definition:saga_not_in_time:ratio_rate5m{definition="order/1"} >= 0',
-    ):
-        until(lambda asks=asks: bool(prometheus.now(asks)), SHOWN_SECONDS_MAX, asks)  # type: ignore[misc]
-    return Seen(prometheus, begin, time.time(), sagas[0].saga_id)
+    asks = f"sum(increase(saga_operator_messages_total[1m])) > {len(sagas)}"
+    until(lambda: bool(prometheus.now(asks)), SHOWN_SECONDS_MAX, asks)
+
+    def so_far() -> Seen:
+        return Seen(prometheus, begin, time.time(), sagas[0].saga_id)
+
+    for rule in RECORDED:
+        until(lambda rule=rule: bool(so_far().told(rule.place)), SHOWN_SECONDS_MAX, rule.place)  # type: ignore[misc]
+    return so_far()
 
 
 def excused(asks: str) -> bool:
