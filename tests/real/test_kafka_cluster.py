@@ -121,7 +121,7 @@ async def _has_no_leader(log: KafkaLog) -> bool:
     try:
         async with asyncio.timeout(3):
             await log.ends(["t"])
-    except LogUnavailableError:
+    except LogUnavailableError as error:
         return "t-0" in str(error)
     except TimeoutError:
         return True
