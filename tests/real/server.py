@@ -93,7 +93,8 @@ class Server:
         Raises:
             NotReadyError: when it ends without them, or does not say them in time.
         """
-        since = docker("inspect", "--format", "{{.State.StartedAt}}", self.id)
+        # The engine notes the start after it, when a quick server has said everything; so count from the end before.
+        since = docker("inspect", "--format", "{{.State.FinishedAt}}", self.id)
         # Asked again and again: whoever follows a log from its very begin may be told nothing more.
         asked = ["docker", "logs", "--since", since, self.id]
         end = time.monotonic() + READY_SECONDS_MAX

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,20 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from tests.real.certificates import Authority
-from tests.real.engine import OWNER, Owner, docker
+from tests.real.engine import OWNER, Engine, Owner, docker
 from tests.real.kafka import Broker, Cluster
+from tests.real.postgres import IMAGE as POSTGRES
 from tests.real.postgres import PASSWORD, Postgres
 from tests.real.secured_kafka import PASSWORDS, SecuredKafka
+from tests.real.server import NotReadyError, Server
+from typing_extensions import override
 
 pytestmark = pytest.mark.real
 
 ANSWER_SECONDS_MAX = 60.0
 SILENCE_SECONDS = 1.0
+STARTS = 8
+"""So often something starts that would be missed in one start of three."""
 SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 """What a client of PostgreSQL says first; the answer is S or N."""
 
@@ -296,6 +302,41 @@ async def test_what_no_rule_allows_is_refused(kafka_secured: SecuredKafka, topic
     kafka_secured.forbid("order", "Write", on=f"topic={topic}")
     with pytest.raises(TopicAuthorizationFailedError):
         await produce(servers, topic, b"two", **how)
+
+
+# Whatever runs in a container
+
+
+@dataclass(frozen=True, slots=True)
+class Quick(Server):
+    """It has said that it is ready before the engine knows that it runs."""
+
+    @override
+    def wait_until_ready(self) -> None:
+        self.wait_for_line("ready")
+
+
+def test_a_server_is_heard_that_is_ready_at_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten tests failed by it: Jaeger said in the eighth millisecond that it is ready, and never again."""
+    monkeypatch.setattr("tests.real.server.READY_SECONDS_MAX", SILENCE_SECONDS)
+    made = engine.create(POSTGRES, "quick", "sh", "-c", "echo ready; exec sleep 600", environment={})
+    quick = Quick(engine, made, "quick")
+    for _ in range(STARTS):
+        quick.start()
+        quick.kill()
+    quick.remove()
+
+
+def test_what_a_server_said_before_it_ended_does_not_count(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.real.server.READY_SECONDS_MAX", SILENCE_SECONDS)
+    says_it_once = "test -e /tmp/said || echo ready; touch /tmp/said; exec sleep 600"
+    made = engine.create(POSTGRES, "quick", "sh", "-c", says_it_once, environment={})
+    quick = Quick(engine, made, "quick")
+    quick.start()
+    quick.kill()
+    with pytest.raises(NotReadyError, match="never said 'ready' and is running"):
+        quick.start()
+    quick.remove()
 
 
 # What is left behind
