@@ -1,4 +1,4 @@
-"""What `.ci/again` makes of tests that fail; a stand-in for make runs pytest on a module that is written for the case."""
+"""What `.ci/again` makes of tests that fail; a stand-in for make runs pytest on a module of the case."""
 
 import os
 import subprocess
