@@ -31,7 +31,8 @@ from grafana_foundation_sdk.models.text import TextMode
 
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 """The data source is a variable, so that the page fits whatever it is called."""
-FULL, THIRD, HALF, QUARTER, SIXTH = 24, 8, 12, 6, 4
+FULL, THIRD, HALF, QUARTER, FIFTH, SIXTH = 24, 8, 12, 6, 5, 4
+"""Of 24 columns; a fifth of four, and the last has a sixth."""
 LOWEST = -1e12
 """Where the first colour begins: Grafana takes it for all below the second, and its schema wants a number."""
 GREEN, ORANGE, RED, PLAIN = "green", "orange", "red", "text"

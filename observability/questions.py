@@ -74,9 +74,14 @@ def title(path: Path) -> str:
 
 def rules() -> Iterator[dict[str, Any]]:
     """Return every rule: what is recorded, and the alerts."""
+    for group in groups():
+        yield from group["rules"]
+
+
+def groups() -> Iterator[dict[str, Any]]:
+    """Return the rules as they are evaluated together."""
     for path in sorted(HERE.glob("rules/*.yaml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            yield from group["rules"]
+        yield from yaml.safe_load(path.read_text())["groups"]
 
 
 def of_rules() -> Iterator[Question]:

@@ -1,13 +1,23 @@
 """How the sagas fare as a whole: what was promised, how they end, what is under way, how long they take."""
 
 from observability.names import RATE, grown, most, of, quantile, rate, total
-from observability.objectives import COMPLETED_SECONDS, IN_TIME, QUICK, Objective
+from observability.objectives import (
+    COMPLETED_SECONDS,
+    IN_TIME,
+    PUNCTUAL,
+    PUNCTUAL_SECONDS,
+    QUICK,
+    READ_SECONDS,
+    READ_SOON,
+    TAKEN_BACK,
+    Objective,
+)
 from observability.pages import DEFINITION, NAMESPACE, Page, Row
-from observability.panels import HALF, THIRD, Limits, Query, heat, lines, number, rows
+from observability.panels import FIFTH, HALF, THIRD, Limits, Query, heat, lines, number, rows
 
 COMPLETED, KILLED = 'outcome="completed"', 'outcome="killed"'
 OVERDUE, SLOW = 'code="DEADLINE_PASSED"', 'code="STEP_TIMED_OUT"'
-EXHAUSTED = 'result="exhausted"'
+SUCCEEDED, EXHAUSTED = 'result="succeeded"', 'result="exhausted"'
 STATUS = {digit: f'status=~"{digit}.."' for digit in "245"}
 WAITING, NOT_WAITING = 'phase="NeedsIntervention"', 'phase!="NeedsIntervention"'
 UNHAPPY = " or ".join(
@@ -23,16 +33,29 @@ UNHAPPY = " or ".join(
 ENDED = f"sum({grown('definition', 'saga_finished_total')})"
 QUICKLY = grown("definition", "saga_duration_seconds_bucket", COMPLETED, f'le="{COMPLETED_SECONDS}"')
 ALL_COMPLETED = grown("definition", "saga_duration_seconds_count", COMPLETED)
+ASKED_PUNCTUALLY = grown("definition", "saga_timeout_lateness_seconds_bucket", f'le="{PUNCTUAL_SECONDS}"')
+ALL_ASKED = grown("definition", "saga_timeout_lateness_seconds_count")
+COMPENSATED = grown("definition", "saga_compensations_total", SUCCEEDED)
+ALL_COMPENSATIONS = grown("definition", "saga_compensations_total")
+READ_LATE = 'namespace_loop:saga_not_read_soon:bool{namespace=~"$namespace"}'
+CHOSEN = ("namespace", "definition")
+"""The labels that a reader chooses by."""
 
 
 def burning(objective: Objective) -> list[Query]:
     """Ask how many times faster than allowed the budget is spent."""
     windows = ("5m", "1h", "6h", "3d")
-    chosen = 'namespace=~"$namespace", definition=~"$definition"'
+    chosen = ", ".join(f'{label}=~"${label}"' for label in objective.labels if label in CHOSEN)
     return [
         Query(f"max({objective.series(window)}{{{chosen}}}) / {objective.budget:g}", f"over {window}")
         for window in windows
     ]
+
+
+def wants(objective: Objective, what: str) -> str:
+    """Say what the alerts want beside a burn rate."""
+    assert objective.least is not None, "there are few of it"
+    return f"Alerts also want {objective.least.number} {what} in the longer window."
 
 
 PAGE = Page(
@@ -50,6 +73,7 @@ PAGE = Page(
                     f"person, in the time shown. Promised: {IN_TIME.promise:.1%} over 30 days.",
                     "percentunit",
                     Query(f"1 - clamp_max(sum({UNHAPPY}) / ({ENDED} > 0), 1)"),
+                    width=FIFTH,
                     limits=Limits(warns=1.0, alarms=IN_TIME.promise, low=True),
                 ),
                 number(
@@ -58,7 +82,34 @@ PAGE = Page(
                     f"Promised: {QUICK.promise:.0%} over 30 days.",
                     "percentunit",
                     Query(f"sum({QUICKLY}) / (sum({ALL_COMPLETED}) > 0)"),
+                    width=FIFTH,
                     limits=Limits(warns=1.0, alarms=QUICK.promise, low=True),
+                ),
+                number(
+                    "Punctually asked to abort",
+                    f"Share of the requests to abort that came at most {PUNCTUAL_SECONDS:g} s after a saga was due, in "
+                    f"the time shown. Promised: {PUNCTUAL.promise:.1%} over 30 days.",
+                    "percentunit",
+                    Query(f"sum({ASKED_PUNCTUALLY}) / (sum({ALL_ASKED}) > 0)"),
+                    width=FIFTH,
+                    limits=Limits(warns=1.0, alarms=PUNCTUAL.promise, low=True),
+                ),
+                number(
+                    "Taken back",
+                    f"Share of compensations that succeeded before their attempts were used up, in the time shown. "
+                    f"Promised: {TAKEN_BACK.promise:.2%} over 30 days.",
+                    "percentunit",
+                    Query(f"sum({COMPENSATED}) / (sum({ALL_COMPENSATIONS}) > 0)"),
+                    width=FIFTH,
+                    limits=Limits(warns=1.0, alarms=TAKEN_BACK.promise, low=True),
+                ),
+                number(
+                    "Read soon",
+                    f"Share of the time shown in which what was read had waited for at most {READ_SECONDS:g} s, for "
+                    f"the consumer that is worst. Promised: {READ_SOON.promise:.0%} over 30 days.",
+                    "percentunit",
+                    Query(f"1 - max(avg_over_time({READ_LATE}[$__range]))"),
+                    limits=Limits(warns=1.0, alarms=READ_SOON.promise, low=True),
                 ),
                 lines(
                     "Burn rate: ended in time",
@@ -66,6 +117,7 @@ PAGE = Page(
                     "a person; 1 spends exactly the budget.",
                     "none",
                     *burning(IN_TIME),
+                    width=HALF,
                     limits=Limits(warns=1, alarms=14.4),
                 ),
                 lines(
@@ -73,6 +125,28 @@ PAGE = Page(
                     "The same for how long completed sagas take.",
                     "none",
                     *burning(QUICK),
+                    width=HALF,
+                    limits=Limits(warns=1, alarms=14.4),
+                ),
+                lines(
+                    "Burn rate: punctually asked to abort",
+                    f"The same for requests to abort. {wants(PUNCTUAL, 'late ones')}",
+                    "none",
+                    *burning(PUNCTUAL),
+                    limits=Limits(warns=1, alarms=14.4),
+                ),
+                lines(
+                    "Burn rate: taken back",
+                    f"The same for compensations. {wants(TAKEN_BACK, 'that were given up')}",
+                    "none",
+                    *burning(TAKEN_BACK),
+                    limits=Limits(warns=1, alarms=14.4),
+                ),
+                lines(
+                    "Burn rate: read soon",
+                    f"The same for how long records wait, of the worst consumer. {wants(READ_SOON, 'minutes')}",
+                    "none",
+                    *burning(READ_SOON),
                     limits=Limits(warns=1, alarms=14.4),
                 ),
                 rows(

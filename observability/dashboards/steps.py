@@ -1,13 +1,14 @@
 """How steps and compensations fare, and how late deadlines are acted upon."""
 
 from observability.names import RATE, grown, most, of, quantile, rate
+from observability.objectives import PUNCTUAL_SECONDS, TAKEN_BACK
 from observability.pages import DEFINITION, NAMESPACE, Page, Row
 from observability.panels import HALF, Limits, Query, heat, lines, number
 
 OUTCOMES = rate("step, outcome", "saga_step_duration_seconds_count")
-REFUSED, PUNCTUAL = 'outcome="refused"', 'le="2.0"'
+REFUSED, SOON = 'outcome="refused"', f'le="{PUNCTUAL_SECONDS}"'
 SUCCEEDED, DOUBTFUL = 'result="succeeded"', 'result="unknown"'
-TAKEN_BACK = grown("result", "saga_compensations_total")
+ENDED = grown("result", "saga_compensations_total")
 
 PAGE = Page(
     name="steps",
@@ -106,8 +107,8 @@ PAGE = Page(
                     "Successful",
                     "Share of compensations that succeeded without a person.",
                     "percentunit",
-                    Query(f"sum({grown('result', 'saga_compensations_total', SUCCEEDED)}) / (sum({TAKEN_BACK}) > 0)"),
-                    limits=Limits(warns=1.0, alarms=0.9999, low=True),
+                    Query(f"sum({grown('result', 'saga_compensations_total', SUCCEEDED)}) / (sum({ENDED}) > 0)"),
+                    limits=Limits(warns=1.0, alarms=TAKEN_BACK.promise, low=True),
                 ),
                 lines(
                     "Compensations",
@@ -153,7 +154,7 @@ PAGE = Page(
                     "Share of the sagas that were asked to abort more than 2 s after they were due.",
                     "percentunit",
                     Query(
-                        f"1 - {rate('code', 'saga_timeout_lateness_seconds_bucket', PUNCTUAL)} / "
+                        f"1 - {rate('code', 'saga_timeout_lateness_seconds_bucket', SOON)} / "
                         f"{rate('code', 'saga_timeout_lateness_seconds_count')}",
                         "{{code}}",
                     ),

@@ -22,6 +22,9 @@ WAVE = 20
 AWAY = {"PAYMENT_PROVIDER_KEY": "sk_test_1", "PAYMENT_PROVIDER_ATTEMPTS_MAX": "2", "PAYMENT_BREAKER_FAILURES": "2"}
 """One call is repeated once, and then the circuit is open."""
 
+LOOKED_SELDOM = "namespace_loop:saga_not_read_soon:minutes3d"
+"""The last of the rules that have an interval of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -66,6 +69,7 @@ async def run(prometheus: Prometheus, layout: Layout, place: Path, environment: 
         await shop.orders(WAVE)
         await shop.seen(prometheus, f"sum(saga_finished_total) >= {4 * WAVE + 3}")
         await shop.seen(prometheus, 'sum(increase(saga_http_requests_total{job="sagaplane-analytics"}[1m])) > 0')
+        await shop.seen(prometheus, LOOKED_SELDOM)
         assert late["id"] != kept["id"]
     await _without_a_provider(prometheus, layout, place / "provider", environment)
     return Seen(prometheus, begin, time.time(), kept["id"])

@@ -1,5 +1,6 @@
 """Every alert says how bad it is and what to do, and has a case in which it fires and one in which it is silent."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from tests.observability.promtool import Promtool
 
 ROOT = questions.HERE.parent
 ALERTS = {rule["alert"]: rule for rule in questions.rules() if "alert" in rule}
+DOCUMENT = ROOT / "docs/observability.md"
 RULES = sorted(questions.HERE.glob("rules/*.yaml"))
 TESTS = sorted(questions.HERE.glob("rules/tests/*.yaml"))
 SEVERITIES = {"critical", "warning"}
+RECORDED = {rule["record"]: rule["expr"] for rule in questions.rules() if "record" in rule}
+ON_THE_OVERVIEW = "".join(its.asks for its in questions.of_dashboards() if its.place.startswith("overview:"))
 
 
 @cache
@@ -21,6 +25,16 @@ def cases() -> list[dict[str, Any]]:
     return [
         case for path in TESTS for test in yaml.safe_load(path.read_text())["tests"] for case in test["alert_rule_test"]
     ]
+
+
+def recorded(part: str) -> list[str]:
+    """Return what the rules ask whose names have this in them."""
+    return [asks for name, asks in RECORDED.items() if part in name]
+
+
+def burning(objective: objectives.Objective) -> list[str]:
+    """Return what the alerts ask that are about its budget, the fast one first."""
+    return [rule["expr"] for rule in ALERTS.values() if objective.record in rule["expr"]]
 
 
 def test_prometheus_takes_the_rules(promtool: Promtool) -> None:
@@ -67,17 +81,52 @@ def test_a_page_says_what_it_means_what_to_look_at_and_what_to_do(path: Path) ->
     assert {"Meaning", "Impact", "Diagnosis", "Mitigation"} <= headings
 
 
-@pytest.mark.parametrize("objective", [objectives.IN_TIME, objectives.QUICK], ids=["in time", "quick"])
+every_objective = pytest.mark.parametrize("objective", objectives.OBJECTIVES, ids=lambda its: its.series(""))
+
+
+@every_objective
 def test_rules_and_dashboards_promise_the_same(objective: objectives.Objective) -> None:
-    recorded = {rule["record"] for rule in questions.rules() if "record" in rule}
     windows = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-    assert {objective.series(window) for window in windows} <= recorded
-    burning = [rule["expr"] for rule in ALERTS.values() if objective.record in rule["expr"]]
-    assert len(burning) == 2
-    assert all(f"* {objective.budget:g})" in asks for asks in burning)
+    assert {objective.series(window) for window in windows} <= RECORDED.keys()
+    alerts = burning(objective)
+    assert len(alerts) == 2
+    assert all(f"* {objective.budget:g})" in asks for asks in alerts)
+    assert objective.series("3d") in ON_THE_OVERVIEW, "it shows how fast the budget burns"
 
 
-def test_quick_means_the_same_in_rules_and_dashboards() -> None:
-    recorded = [rule["expr"] for rule in questions.rules() if "not_quick" in rule.get("record", "")]
-    assert recorded
-    assert all(f'le="{objectives.COMPLETED_SECONDS}"' in asks for asks in recorded)
+@every_objective
+def test_where_there_are_few_an_alert_wants_a_number_in_each_of_its_long_windows(
+    objective: objectives.Objective,
+) -> None:
+    least = objective.least
+    if least is None:
+        assert not [asks for asks in burning(objective) if ">=" in asks]
+        return
+    fast, slow = burning(objective)
+    for asks, windows in ((fast, ("1h", "6h")), (slow, ("1d", "3d"))):
+        assert [least.asks(window) in asks for window in windows] == [True, True]
+        assert asks.count(">=") == len(windows)
+
+
+def test_bounds_mean_the_same_in_rules_and_dashboards() -> None:
+    quick, punctual, late = recorded("not_quick"), recorded("not_punctual"), recorded("not_read_soon:bool")
+    assert all((quick, punctual, late))
+    assert all(f'le="{objectives.COMPLETED_SECONDS}"' in asks for asks in quick)
+    assert all(f'le="{objectives.PUNCTUAL_SECONDS}"' in asks for asks in punctual)
+    assert all(asks.endswith(f"> bool {objectives.READ_SECONDS:g}") for asks in late)
+
+
+def test_minutes_are_counted_by_how_often_the_rules_look() -> None:
+    [group] = [group for group in questions.groups() if group["name"] == "sagaplane-read-soon"]
+    assert group["interval"] == f"{objectives.READ_INTERVAL_SECONDS}s"
+    minutes = recorded("not_read_soon:minutes")
+    assert minutes
+    assert all(asks.endswith(f"/ {60 / objectives.READ_INTERVAL_SECONDS:g}") for asks in minutes)
+
+
+def test_the_document_promises_the_same() -> None:
+    [table] = re.findall(r"^\| objective, .+\n\|[-|]+\|\n((?:\|.+\n)+)", DOCUMENT.read_text(), re.MULTILINE)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    told = [(row[1].partition(" %")[0], re.match(r"\d*", row[3])) for row in rows]
+    promised = [(f"{its.promise * 100:g}", str(its.least.number) if its.least else "") for its in objectives.OBJECTIVES]
+    assert [(share, least.group() if least else None) for share, least in told] == promised
