@@ -28,12 +28,12 @@ FORBIDDEN = errors.TopicAuthorizationFailedError.errno
 
 
 class PassingError(LogUnavailableError):
-    """What may be over in a moment: a partition that changes its leader, a broker that starts."""
+    """What may be over in a moment: a partition that changes its leader, a broker that starts or is not reached."""
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], brokers: "Brokers") -> T:
-    """Return what is answered once that what may pass is over; after `read_seconds` it is raised."""
-    ends_at = time.monotonic() + brokers.read_seconds
+async def patiently(ask: Callable[[], Awaitable[T]], brokers: "Brokers", seconds: float | None = None) -> T:
+    """Return what is answered once that what may pass is over; after `read_seconds`, or so many, it is raised."""
+    ends_at = time.monotonic() + (brokers.read_seconds if seconds is None else seconds)
     while True:
         try:
             return await ask()
@@ -59,6 +59,16 @@ class Brokers:
         self._user = settings.user
         self._explanation = explanation
         self.read_seconds = settings.read_seconds
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Make sure that nobody connects again to what was let go.
+
+        Raises:
+            LogUnavailableError: when it was.
+        """
+        if self.closed:
+            raise LogUnavailableError("the Kafka log is closed")
 
     def wire(self, name: str) -> str:
         """Return the name of a topic or a group as the brokers know it."""
@@ -113,6 +123,7 @@ class Brokers:
 
     async def refresh(self) -> None:
         """Ask who leads what now; several who ask at a time ask once. A broker that hangs is not waited for."""
+        self.check_open()
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_SECONDS):
                 await self._client.force_metadata_update()
@@ -125,15 +136,17 @@ class Brokers:
         """Return the answer of a broker, any when none is named. What waits long has a channel of its own.
 
         Raises:
-            LogUnavailableError: when there is none.
+            PassingError: when there is none now: a broker may be named before it can be reached.
+            LogUnavailableError: when there will be none.
         """
+        self.check_open()
         if node is None:
             node = self._client.get_random_node()
         try:
             return await self._client.send(node, request, group=channel)
         except (errors.KafkaError, OSError) as error:
             self.refresh_soon()
-            raise LogUnavailableError(self.unavailable(error)) from error
+            raise self.away(error) from error
 
     def trouble(self, place: Place, code: int) -> LogUnavailableError:
         """Return the error that a broker answered for a partition, as a sentence."""
@@ -150,7 +163,8 @@ class Brokers:
         """Return that we lack a right, as a sentence."""
         return LogUnavailableError(f"user {self._user} is not allowed to; give it Read, Write and Describe on {what}")
 
-    def unavailable(self, error: BaseException) -> str:
-        """Return what a failed request means."""
+    def away(self, error: errors.KafkaError | OSError) -> LogUnavailableError:
+        """Return what a failed request means, and whether that may pass."""
         why = self._explanation.text() if isinstance(error, errors.NodeNotReadyError) else None
-        return f"Kafka is unavailable: {why or said(error)}"
+        kind = PassingError if isinstance(error, OSError) or error.retriable else LogUnavailableError
+        return kind(f"Kafka is unavailable: {why or said(error)}")

@@ -3,14 +3,15 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiokafka import errors
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, collect_hosts
+from aiokafka.protocol.metadata import MetadataRequest
 
 from sagakit.adapters.kafka.settings import KafkaSettings
 from sagakit.ports import LogUnavailableError
@@ -38,9 +39,7 @@ class WrongSettingsError(Exception):
 
 def new_client(settings: KafkaSettings, name: str, request_seconds: float = REQUEST_SECONDS) -> Any:  # noqa: ANN401
     """Return a client that is not connected yet; aiokafka's client, which has no types."""
-    return AIOKafkaClient(
-        client_id=f"sagaplane-{name}", request_timeout_ms=round(request_seconds * 1000), **_security(settings)
-    )
+    return _Client(settings, f"sagaplane-{name}", request_seconds)
 
 
 async def start(client: Any, settings: KafkaSettings) -> None:  # noqa: ANN401
@@ -62,33 +61,34 @@ async def stop(client: Any) -> None:  # noqa: ANN401
             await client.close()
 
 
-@asynccontextmanager
-async def probe(settings: KafkaSettings) -> AsyncIterator[Any]:
-    """Offer one connection to the first broker that answers.
+async def probe(
+    settings: KafkaSettings,
+    question: Any = None,  # noqa: ANN401
+    security: Mapping[str, Any] | None = None,
+) -> Any:  # noqa: ANN401
+    """Return what the first broker that answers says to a question; without one, that it lets us in is enough.
+
+    Certificates are read, unless `security` holds what was made of them before.
 
     Raises:
         WrongSettingsError: when a file cannot be read, or settings contradict each other.
         LogUnavailableError: when no broker lets us in; the text says what the last of them said.
     """
-    security = _security(settings)
-    hosts = collect_hosts(security.pop("bootstrap_servers"))
+    known = dict(security or _security(settings))
+    hosts = collect_hosts(known.pop("bootstrap_servers"))
     refusal = f"{SERVERS} names no broker"
     for host, port, _ in hosts:
         connection = AIOKafkaConnection(
-            host, port, client_id="sagaplane-probe", request_timeout_ms=CONNECT_SECONDS * 1000, **security
+            host, port, client_id="sagaplane-probe", request_timeout_ms=CONNECT_SECONDS * 1000, **known
         )
         try:
             async with asyncio.timeout(CONNECT_SECONDS / len(hosts)):
                 await connection.connect()
+                return None if question is None else await connection.send(question)
         except (OSError, errors.KafkaError, TimeoutError) as error:
             refusal = f"{host}:{port}: {_explained(error, settings)}"
-            await _closed(connection)
-            continue
-        try:
-            yield connection
         finally:
             await _closed(connection)
-        return
     raise LogUnavailableError(refusal)
 
 
@@ -118,11 +118,36 @@ class Explanation:
 
     async def _ask(self) -> None:
         try:
-            async with probe(self._settings):
-                self._text = None
+            await probe(self._settings)
+            self._text = None
         except (LogUnavailableError, WrongSettingsError) as error:
             self._text = str(error)
         self._found_at = time.monotonic()
+
+
+class _Client(AIOKafkaClient):  # type: ignore[misc]
+    """Where none of the brokers that it knows answers, it asks those that the settings name, as at the beginning.
+
+    aiokafka's own keeps to the addresses that it heard last, for ever: brokers that all got new ones were lost to it.
+    """
+
+    def __init__(self, settings: KafkaSettings, name: str, request_seconds: float) -> None:
+        security = _security(settings)
+        super().__init__(client_id=name, request_timeout_ms=round(request_seconds * 1000), **security)
+        self._settings, self._security = settings, security
+
+    async def _metadata_update(self, cluster_metadata: Any, topics: Any) -> bool:  # noqa: ANN401
+        if await super()._metadata_update(cluster_metadata, topics):
+            return True
+        for (_, channel), connection in [*self._conns.items()]:
+            if channel == ConnectionGroup.DEFAULT:
+                connection.close()
+        try:
+            seen = await probe(self._settings, MetadataRequest([*topics] or None), self._security)
+        except LogUnavailableError:
+            return False
+        cluster_metadata.update_metadata(seen)
+        return bool(seen.brokers)
 
 
 async def _closed(connection: Any) -> None:  # noqa: ANN401

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from sagakit.adapters.kafka.background import Background
-from sagakit.adapters.kafka.brokers import FORBIDDEN, Brokers, Place
+from sagakit.adapters.kafka.brokers import FORBIDDEN, Brokers, Place, patiently
 from sagakit.adapters.kafka.connection import Explanation, new_client, probe, start, stop
 from sagakit.adapters.kafka.coordinator import Coordinator
 from sagakit.adapters.kafka.membership import KafkaMembership
@@ -18,7 +18,7 @@ from sagakit.adapters.kafka.publisher import Publisher
 from sagakit.adapters.kafka.reader import Reader
 from sagakit.adapters.kafka.settings import KafkaSettings
 from sagakit.adapters.kafka.specs import WrongTopicsError
-from sagakit.ports import Draft, LogUnavailableError, Membership, Record
+from sagakit.ports import Draft, Membership, Record
 
 REMEDY = "run `sagactl topics apply`"
 
@@ -35,7 +35,6 @@ class _Shared:
     background: Background
     partitions: int
     readers: list[Reader] = field(default_factory=list)
-    closed: bool = False
 
 
 class KafkaLog:
@@ -58,8 +57,7 @@ class KafkaLog:
             LogUnavailableError: when no broker lets us in.
         """
         topics = sorted(topics)
-        async with probe(settings) as connection:
-            seen = await connection.send(topics_request([settings.topic_prefix + topic for topic in topics]))
+        seen = await probe(settings, topics_request([settings.topic_prefix + topic for topic in topics]))
         partitions = _common_partitions(seen, settings)
         client, explanation = new_client(settings, "log"), Explanation(settings)
         try:
@@ -93,10 +91,11 @@ class KafkaLog:
 
     async def identities(self, topics: Iterable[str]) -> dict[str, str]:
         self._check_open()
-        seen = await self._shared.brokers.topics(topics)
+        wanted, brokers = [*topics], self._shared.brokers
+        seen = await patiently(lambda: brokers.topics(wanted), brokers)
         for topic, found in seen.items():
             if found.error:
-                raise self._shared.brokers.trouble((topic, 0), found.error)
+                raise brokers.trouble((topic, 0), found.error)
         return {topic: urlsafe_b64encode(found.id).decode().rstrip("=") for topic, found in seen.items()}
 
     async def join(self, group: str, member: str, topics: Iterable[str]) -> Membership:
@@ -135,9 +134,9 @@ class KafkaLog:
         if not self._whole:
             await self._reader.close()
             shared.readers = [reader for reader in shared.readers if reader is not self._reader]
-        if not self._whole or shared.closed:
+        if not self._whole or shared.brokers.closed:
             return
-        shared.closed = True
+        shared.brokers.closed = True
         await asyncio.gather(*(reader.close() for reader in shared.readers))
         await shared.background.close()
         await shared.explanation.close()
@@ -147,8 +146,7 @@ class KafkaLog:
         return [(topic, partition) for topic in topics for partition in range(self._shared.partitions)]
 
     def _check_open(self) -> None:
-        if self._shared.closed:
-            raise LogUnavailableError("the Kafka log is closed")
+        self._shared.brokers.check_open()
 
 
 def _common_partitions(topics: Sequence[TopicSeen], settings: KafkaSettings) -> int:

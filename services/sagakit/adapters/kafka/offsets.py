@@ -55,7 +55,7 @@ async def prune(brokers: Brokers, places: Iterable[Place], before: int) -> int:
     young = await offsets_at(brokers, places, before)
     wanted = {place: ends[place] if offset < 0 else offset for place, offset in young.items()}
     dropped = {place: offset for place, offset in wanted.items() if offset > firsts[place]}
-    await _delete(brokers, dropped)
+    await patiently(lambda: _delete(brokers, dropped), brokers)
     return sum(offset - firsts[place] for place, offset in dropped.items())
 
 

@@ -7,10 +7,10 @@ producer id, and publishing the same messages again keeps their order, as a repe
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import errors
 from aiokafka.protocol.produce import ProduceRequest
@@ -22,8 +22,6 @@ from sagakit.adapters.kafka.connection import REQUEST_SECONDS, said
 from sagakit.adapters.kafka.headers import to_kafka
 from sagakit.core.partitioner import partition_of
 from sagakit.ports import Draft, LogUnavailableError
-
-T = TypeVar("T")
 
 CHANNEL = "publish"
 BATCH_BYTES = 256 << 10
@@ -86,7 +84,7 @@ class Publisher:
             self._producer = producer
 
     async def _introduced(self) -> _Producer:
-        answer = await self._reached(self._brokers.send(None, InitProducerIdRequest(None, FOREVER), CHANNEL))
+        answer = await self._brokers.send(None, InitProducerIdRequest(None, FOREVER), CHANNEL)
         if answer.error_code:
             error = errors.for_code(answer.error_code)
             if answer.error_code == FORBIDDEN_ANYWHERE:
@@ -110,7 +108,7 @@ class Publisher:
             PassingError: when something went wrong that time may mend.
             LogUnavailableError: when something went wrong that it does not.
         """
-        by_leader = await self._reached(self._brokers.by_leader(waiting))
+        by_leader = await self._brokers.by_leader(waiting)
         sent = (self._send(node, places, waiting) for node, places in by_leader.items())
         _raise_worst(await asyncio.gather(*sent, return_exceptions=True))
 
@@ -119,7 +117,7 @@ class Publisher:
         for topic, number in places:
             topics[self._brokers.wire(topic)].append((number, waiting[topic, number][-1]))
         request = ProduceRequest(None, ALL, round(REQUEST_SECONDS * 1000), [*topics.items()])
-        answer = await self._reached(self._brokers.send(node, request, CHANNEL))
+        answer = await self._brokers.send(node, request, CHANNEL)
         troubles: list[LogUnavailableError] = []
         for place, code in self._answers(answer):
             if not code or code == APPENDED_BEFORE:
@@ -129,13 +127,6 @@ class Publisher:
             else:
                 troubles.append(self._brokers.trouble(place, code))
         _raise_worst(troubles)
-
-    async def _reached(self, asking: Awaitable[T]) -> T:
-        """Return what was answered; that nobody answered may pass."""
-        try:
-            return await asking
-        except LogUnavailableError as error:
-            raise PassingError(str(error)) from error
 
     def _answers(self, answer: Any) -> Iterator[tuple[Place, int]]:  # noqa: ANN401
         for topic, partitions in answer.topics:

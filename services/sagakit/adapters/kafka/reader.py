@@ -25,7 +25,12 @@ UNPLACED_SECONDS = 0.1
 """How long a reader waits who has asked for no place since it waited last: it cannot know what would be news."""
 KEPT_SECONDS = 60.0
 """How long is kept in hand what nobody asks for."""
-
+MOVED = {
+    errors.NotLeaderForPartitionError.errno,
+    errors.UnknownTopicOrPartitionError.errno,
+    errors.KafkaStorageError.errno,
+}
+"""What a broker answers that leads a partition no more. Nobody else asks who does while others bring records."""
 
 _numbers = count(1)
 
@@ -182,7 +187,9 @@ class Reader:
         request = fetch_request(wanted, wait_seconds)
         answer: Chunks = await self._brokers.send(node, request, (channel, self._name))
         if answer.error:
-            raise LogUnavailableError(self._brokers.unavailable(errors.for_code(answer.error)()))
+            raise self._brokers.away(errors.for_code(answer.error)())
+        if any(chunk.error in MOVED for chunk in answer.chunks):
+            self._brokers.refresh_soon()
         brought = False
         for chunk in answer.chunks:
             lane, offset = asked[self._brokers.name(chunk.topic), chunk.partition]

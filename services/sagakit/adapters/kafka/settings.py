@@ -20,8 +20,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `topic_prefix` stands before the names of topics and groups on the wire only, so that several installations share
     one cluster. `session_seconds` is how long a silent member of a group is taken to live; the brokers bound it
-    (`group.min.session.timeout.ms`, by default 6 s). `read_seconds` is how long a partition may be without a leader
-    until that is told; a service comes back to it by itself, a command cannot.
+    (`group.min.session.timeout.ms`, by default 6 s). `read_seconds` is how long a partition may be without a leader,
+    or its leader not be reached, until that is told; a service comes back to it by itself, a command cannot.
     """
 
     bootstrap_servers: Annotated[str, variable("SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS")] = "localhost:9092"

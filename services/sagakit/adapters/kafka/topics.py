@@ -7,13 +7,14 @@ it would be another one, in the middle of the saga. So a differing number is tol
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 
 from aiokafka import errors
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
-from sagakit.adapters.kafka.brokers import FORBIDDEN, MISSING, Brokers, PassingError
+from sagakit.adapters.kafka.brokers import FORBIDDEN, MISSING, Brokers, PassingError, patiently
 from sagakit.adapters.kafka.connection import REQUEST_SECONDS, Explanation, new_client, probe, start, stop
 from sagakit.adapters.kafka.offsets import END, offsets_at
 from sagakit.adapters.kafka.protocol import Answer, Request
@@ -26,6 +27,8 @@ SET = 0
 NO_PLAN: tuple[int, ...] = ()
 """Which broker has which copy is left to the brokers."""
 EXISTS = errors.TopicAlreadyExistsError.errno
+FENCED = "currently fenced"
+"""What the controller says of brokers that came up and are not trusted with copies yet, under a code for too many."""
 
 _TEXT = String("utf-8")
 _ALTER = Schema(
@@ -84,17 +87,21 @@ def _done(difference: Difference) -> str:
 
 @asynccontextmanager
 async def _brokers(settings: KafkaSettings) -> AsyncIterator[Brokers]:
-    async with probe(settings):
-        pass
-    client = new_client(settings, "topics")
+    await probe(settings)
+    client, explanation = new_client(settings, "topics"), Explanation(settings)
     try:
         await start(client, settings)
-        yield Brokers(client, Explanation(settings), settings)
+        yield Brokers(client, explanation, settings)
     finally:
+        await explanation.close()
         await stop(client)
 
 
 async def _differences(brokers: Brokers, specs: Sequence[TopicSpec]) -> list[Difference]:
+    return await patiently(lambda: _differences_now(brokers, specs), brokers, REQUEST_SECONDS)
+
+
+async def _differences_now(brokers: Brokers, specs: Sequence[TopicSpec]) -> list[Difference]:
     seen = await brokers.topics([spec.name for spec in specs])
     configs = await _configs(brokers, [name for name, topic in seen.items() if not topic.error])
     found: list[Difference] = []
@@ -138,10 +145,14 @@ async def _create(brokers: Brokers, specs: Sequence[TopicSpec]) -> None:
     # First as a question about all of them, so that a topic that cannot be made leaves the others unmade.
     for only_asked in (True, False):
         request = CreateTopicsRequest(asked, round(REQUEST_SECONDS * 1000), validate_only=only_asked)
-        for wire, error, message in (await brokers.send(None, request)).topic_errors:
-            if error != EXISTS:
-                _check(brokers.name(wire), error, message)
+        await patiently(partial(_create_now, brokers, request), brokers, REQUEST_SECONDS)
     await _until_led(brokers, specs)
+
+
+async def _create_now(brokers: Brokers, request: CreateTopicsRequest) -> None:
+    for wire, error, message in (await brokers.send(None, request)).topic_errors:
+        if error != EXISTS:
+            _check(brokers.name(wire), error, message)
 
 
 async def _until_led(brokers: Brokers, specs: Sequence[TopicSpec]) -> None:
@@ -175,6 +186,10 @@ async def _correct(brokers: Brokers, differences: Sequence[Difference]) -> None:
         for each in differences
     ]
     request = Request(44, 0, _ALTER.encode((asked, False)), Answer(_altered))
+    await patiently(lambda: _correct_now(brokers, request), brokers, REQUEST_SECONDS)
+
+
+async def _correct_now(brokers: Brokers, request: Request[list[tuple[int, str | None, int, str]]]) -> None:
     for error, message, _, wire in await brokers.send(None, request):
         _check(brokers.name(wire), error, message)
 
@@ -184,9 +199,14 @@ def _altered(buffer: BytesIO) -> list[tuple[int, str | None, int, str]]:
 
 
 def _check(name: str, error: int, message: str | None) -> None:
+    """Raise what a broker answered: what may pass, what is unknown, or else what a person has to correct."""
     if error:
         known = errors.for_code(error)
-        kind = LogUnavailableError if known.retriable or known is errors.UnknownError else WrongTopicsError
+        kind: type[LogUnavailableError] = WrongTopicsError
+        if known.retriable or (known is errors.InvalidReplicationFactorError and FENCED in (message or "")):
+            kind = PassingError
+        elif known is errors.UnknownError:
+            kind = LogUnavailableError
         raise kind(f"{name}: {message or known.description}")
 
 
