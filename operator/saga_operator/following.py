@@ -11,6 +11,7 @@ from collections.abc import Callable
 from saga_operator.engine import Engine
 from sagakit.core.contracts import Contracts, UnreadableError
 from sagakit.ports import Log, OffsetOutOfRangeError
+from sagakit.runtime.telling import fields, ids_in, place_of
 from sagakit.runtime.topics import SAGAS_EVENTS
 from sagakit.runtime.wire import parse
 from shop_contracts.order_saga import INVENTORY, ORDER, PAYMENT, SHIPPING
@@ -68,7 +69,8 @@ class Follower:
                 self.counts["messages"] += 1
             except UnreadableError as error:
                 self.counts["unreadable"] += 1
-                log_lines.warning("%s-%d@%d: %s", record.topic, record.partition, record.offset, error)
+                extra = fields(ids_in(record), **place_of(record))
+                log_lines.warning("%s-%d@%d: %s", record.topic, record.partition, record.offset, error, extra=extra)
         self.counts["records"] += len(records)
         return bool(records)
 

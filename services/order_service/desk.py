@@ -25,7 +25,7 @@ from sagakit.core.state import SagaState
 from sagakit.ports import Draft, Table, Transaction
 from sagakit.runtime.consumer import dead_message
 from sagakit.runtime.parking import PARKED, ParkedMessage, parked
-from sagakit.runtime.telling import ids_of
+from sagakit.runtime.telling import fields, ids_of
 from sagakit.runtime.topics import commands_topic
 from sagakit.runtime.tracker import CORRELATIONS, SAGAS, Change, Speech, StartSaga, Tracker
 from shop_contracts.catalogue import SHOP
@@ -244,9 +244,10 @@ class CreateOrders:
         return Placement(message.saga_id, opened, message.id)
 
     def _bury(self, message: Message, error: str, now: datetime) -> Draft:
-        ids = ids_of(message.saga_id, message.correlation_id, message.traceparent)._asdict()
-        log_lines.warning("%s is refused: %s", message.type, error, extra=ids)
-        return dead_message("order", message, commands_topic("order"), REFUSED, error, now)
+        topic = commands_topic("order")
+        extra = fields(ids_of(message.saga_id, message.correlation_id, message.traceparent), topic=topic)
+        log_lines.warning("%s is refused: %s", message.type, error, extra=extra)
+        return dead_message("order", message, topic, REFUSED, error, now)
 
 
 def _parked(message: Message, ref: str, now: datetime) -> ParkedMessage:

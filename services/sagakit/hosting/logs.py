@@ -1,6 +1,7 @@
 """How a process logs: one line of JSON per event for machines, or a readable line for whoever sits at a terminal.
 
-Every library's lines go through the same formatter. A line has the ids of its saga, and never a payload or a secret.
+Every library's lines go through the same formatter. A line has the ids of its saga, the step or the place in the log
+that it is about, and never a payload or a secret.
 """
 
 import logging
@@ -58,6 +59,11 @@ class Line(
     span_id: str = ""
     correlation_id: str = ""
     saga_id: str = ""
+    step: str = ""
+    attempt: int | None = None
+    topic: str = ""
+    partition: int | None = None
+    offset: int | None = None
     error: str = ""
     traceback: str = ""
 
@@ -118,6 +124,11 @@ class JsonLines(logging.Formatter):
             span_id=ids.span_id,
             correlation_id=ids.correlation_id,
             saga_id=ids.saga_id,
+            step=_text(record, "step"),
+            attempt=_number(record, "attempt"),
+            topic=_text(record, "topic"),
+            partition=_number(record, "partition"),
+            offset=_number(record, "offset"),
             error=_error(record),
             traceback=_traceback(record),
         )
@@ -148,12 +159,24 @@ def _take_over(logger: logging.Logger) -> None:
 
 
 def _ids(record: logging.LogRecord) -> Ids:
-    told = {name: without_secrets(str(value)) for name in FIELDS if (value := getattr(record, name, None))}
+    told = {name: value for name in FIELDS if (value := _text(record, name))}
     error = record.exc_info[1] if record.exc_info else None
     handled = current() or (whose(error) if error is not None else None)
     if handled is None:
         return Ids(told.get("saga_id", ""), told.get("correlation_id", ""), *(told.get(n, "") for n in FIELDS[2:]))
     return handled._replace(**told)
+
+
+def _text(record: logging.LogRecord, name: str) -> str:
+    """Return what the line says of that name with `extra`."""
+    value = getattr(record, name, None)
+    return without_secrets(str(value)) if value else ""
+
+
+def _number(record: logging.LogRecord, name: str) -> int | None:
+    """Return the same of a number; what else a library may mean by that name is none."""
+    value = getattr(record, name, None)
+    return value if isinstance(value, int) else None
 
 
 def _message(record: logging.LogRecord) -> str:

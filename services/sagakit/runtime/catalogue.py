@@ -495,6 +495,8 @@ STEP = "saga.step"
 ATTEMPT = "saga.attempt"
 OUTCOME = "saga.outcome"
 COMPENSATION = "saga.compensation"
+PHASE = "saga.phase"
+DEADLINE = "saga.deadline"
 MESSAGE_TYPE = "saga.message_type"
 ATTRIBUTES = {
     SYSTEM: "What carries the messages: kafka, or sagaplane where the log is a file.",
@@ -515,6 +517,8 @@ ATTRIBUTES = {
     ATTEMPT: "Which asking of the step this answers, from 0; what its participant repeats by itself has no span.",
     OUTCOME: "How the step or the saga ended.",
     COMPENSATION: "True for what takes something back.",
+    PHASE: "The phase that this message alone puts the saga in; what others said meanwhile may have put it further.",
+    DEADLINE: "When the saga is due to be aborted: RFC 3339, in UTC. On its root.",
     MESSAGE_TYPE: "The type of the message that was said.",
 }
 """Every attribute of our spans. Those of messaging are OpenTelemetry's."""

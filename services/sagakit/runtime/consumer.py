@@ -35,10 +35,10 @@ from sagakit.ports import (
     Transaction,
 )
 from sagakit.runtime.catalogue import PROCESS_DURATION
-from sagakit.runtime.dead_letters import letter_data, readable_headers
+from sagakit.runtime.dead_letters import letter_data
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.metrics import Distributions
-from sagakit.runtime.telling import ids_in
+from sagakit.runtime.telling import fields, ids_in, place_of
 from sagakit.runtime.topics import dead_letter_topic
 from sagakit.runtime.wire import definition_in, draft, parse, type_in
 
@@ -297,8 +297,10 @@ class Consumer:
             await self._settle(records[:half])
             await self._settle(records[half:])
             return
-        log_lines.error("%s cannot handle %s", self.name, _where(records[0]), exc_info=error, extra=_ids(records[0]))
-        await self._bury(records[0], error)
+        [bad] = records
+        extra = fields(ids_in(bad), **place_of(bad))
+        log_lines.error("%s cannot handle %s", self.name, _where(bad), exc_info=error, extra=extra)
+        await self._bury(bad, error)
 
     async def _handle(self, records: Sequence[Record]) -> None:
         now, began = self._clock.now(), perf_counter()
@@ -355,8 +357,8 @@ class Consumer:
         self.counts["dead letters"] += len(unreadable)
         self.buried.update((its.record.topic, UNREADABLE) for its in unreadable)
         for its in unreadable[:LINES_MAX]:
-            where = _where(its.record)
-            log_lines.warning("%s cannot read %s: %s", self.name, where, its.error, extra=_ids(its.record))
+            where, extra = _where(its.record), fields(ids_in(its.record), **place_of(its.record))
+            log_lines.warning("%s cannot read %s: %s", self.name, where, its.error, extra=extra)
         if len(unreadable) > LINES_MAX:
             log_lines.warning("%s cannot read %d more", self.name, len(unreadable) - LINES_MAX)
 
@@ -451,11 +453,6 @@ def _letter(service: str, record: Record, reason: str, error: str, now: datetime
         causation_id=headers.get("ce_id") or "",
         data=encode_data(data),
     )
-
-
-def _ids(record: Record) -> dict[str, str]:
-    """Return whose the record is, for a line of the log."""
-    return ids_in(readable_headers(record)[0], record.key)._asdict()
 
 
 def _where(record: Record) -> str:

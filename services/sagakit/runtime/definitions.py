@@ -21,6 +21,7 @@ from sagakit.core.definition_data import to_data
 from sagakit.core.messages import Message, message_id
 from sagakit.ports import Draft, Log, OffsetOutOfRangeError, Record
 from sagakit.runtime.offsets import first_kept, holds
+from sagakit.runtime.telling import fields, place_of
 from sagakit.runtime.topics import SAGAS_DEFINITIONS
 from sagakit.runtime.wire import draft, parse
 
@@ -107,7 +108,7 @@ class Definitions:
 
     def _take_up(self, record: Record) -> None:
         """Learn what the record says. One that says nothing useful is counted and told, and stops nobody."""
-        where = f"{record.topic}-{record.partition}@{record.offset}"
+        where, extra = f"{record.topic}-{record.partition}@{record.offset}", fields(**place_of(record))
         try:
             saga = self._saga_in(record)
             known = self.sagas.get(saga.ref)
@@ -115,7 +116,8 @@ class Definitions:
                 self._learner.learn(saga)
         except (UnreadableError, DefinitionError, ValueError) as error:
             self.counts["refused definitions"] += 1
-            log_lines.warning("%s: %s holds no definition that is of use here: %s", self.name, where, error)
+            told = "%s: %s holds no definition that is of use here: %s"
+            log_lines.warning(told, self.name, where, error, extra=extra)
             return
         if known is None:
             self.sagas[saga.ref] = saga
@@ -123,7 +125,8 @@ class Definitions:
             log_lines.info("%s: learned %s", self.name, saga.ref)
         elif known != saga:
             self.counts["ignored definitions"] += 1
-            log_lines.warning("%s: %s says something else of %s, which holds as it was", self.name, where, saga.ref)
+            told = "%s: %s says something else of %s, which holds as it was"
+            log_lines.warning(told, self.name, where, saga.ref, extra=extra)
 
     def _saga_in(self, record: Record) -> Saga:
         message = self._contracts.current(parse(record))

@@ -9,7 +9,7 @@ from sagakit.ports import Clock, Draft, Query, Store, Transaction
 from sagakit.runtime.consumer import dead_message
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.parking import PARKED, ParkedMessage
-from sagakit.runtime.telling import ids_of
+from sagakit.runtime.telling import fields, ids_of
 
 EXPIRED_PER_STEP = 500
 EXPIRED = "expired"
@@ -54,8 +54,8 @@ class ParkingExpiry:
         self.buried.update((entry.topic, EXPIRED) for entry in buried)
         for entry in buried[:LINES_MAX]:
             said = entry.message
-            ids = ids_of(said.saga_id, said.correlation_id, said.traceparent)._asdict()
-            log_lines.warning("%s waited for %s in vain", said.type, entry.waits_for, extra=ids)
+            extra = fields(ids_of(said.saga_id, said.correlation_id, said.traceparent), topic=entry.topic)
+            log_lines.warning("%s waited for %s in vain", said.type, entry.waits_for, extra=extra)
         if len(buried) > LINES_MAX:
             log_lines.warning("%d more waited in vain", len(buried) - LINES_MAX)
 

@@ -40,7 +40,7 @@ from sagakit.runtime.catalogue import STEP_WAIT
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.metrics import Distributions
 from sagakit.runtime.parking import PARKED, RELEASED_MAX, ParkedMessage, parked, release, release_started, said_on
-from sagakit.runtime.telling import about
+from sagakit.runtime.telling import about, fields
 from sagakit.runtime.topics import SAGAS_EVENTS, commands_topic
 from sagakit.runtime.wire import draft
 
@@ -275,9 +275,8 @@ def _tell(command: str, asks: Sequence[Ask[msgspec.Struct]], replies: Sequence[R
     """Leave a line about each call of which no outcome is known."""
     doubtful = [(a, r) for a, r in zip(asks, replies, strict=True) if isinstance(r, Unknown) and r.asked]
     for ask, reply in doubtful[:LINES_MAX]:
-        log_lines.info(
-            "%s has no outcome yet, attempt %d: %s", command, ask.tries + 1, reply.error, extra=ask.ids._asdict()
-        )
+        extra = fields(ask.ids, step=ask.step, attempt=ask.tries + 1)
+        log_lines.info("%s has no outcome yet, attempt %d: %s", command, ask.tries + 1, reply.error, extra=extra)
     if len(doubtful) > LINES_MAX:
         log_lines.info("%s has no outcome yet for %d more", command, len(doubtful) - LINES_MAX)
 

@@ -1,12 +1,16 @@
-"""Whose saga is being handled: what every log line says of it, without being told each time."""
+"""What a log line says beside its words: whose saga is being handled, and what step or place in the log it is about."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
+
+from typing_extensions import Unpack
 
 from sagakit.core.messages import is_traceparent
 from sagakit.core.traces import sampled, trace_of
+from sagakit.ports import Record
+from sagakit.runtime.dead_letters import readable_headers
 
 
 class Ids(NamedTuple):
@@ -16,6 +20,16 @@ class Ids(NamedTuple):
     correlation_id: str
     trace_id: str = ""
     span_id: str = ""
+
+
+class Fields(TypedDict, total=False):
+    """What else a line is about; an `attempt` is counted from 1, and its participant counts it."""
+
+    step: str
+    attempt: int
+    topic: str
+    partition: int
+    offset: int
 
 
 _WHOSE = "saga_ids"
@@ -28,10 +42,21 @@ def ids_of(saga_id: str, correlation_id: str, traceparent: str | None = None) ->
     return Ids(saga_id, correlation_id, trace_of(saga_id, traceparent) if traced else "")
 
 
-def ids_in(headers: Mapping[str, str], key: str | None) -> Ids:
+def ids_in(record: Record) -> Ids:
     """Return the names of the saga that a record is about, as far as its headers can be read."""
-    saga_id = headers.get("ce_sagaid") or key or ""
+    headers, _ = readable_headers(record)
+    saga_id = headers.get("ce_sagaid") or record.key or ""
     return ids_of(saga_id, headers.get("ce_correlationid") or saga_id, headers.get("traceparent"))
+
+
+def place_of(record: Record) -> Fields:
+    """Return where in the log a record is."""
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+
+def fields(ids: Ids | None = None, **its: Unpack[Fields]) -> dict[str, object]:
+    """Return what a line says beside its words, as `extra` takes it."""
+    return {**(ids._asdict() if ids is not None else {}), **its}
 
 
 def current() -> Ids | None:

@@ -7,14 +7,14 @@ A span is a function of the message that it tells of: told twice, it is the same
 import enum
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from sagakit.core.control_contracts import StuckData
 from sagakit.core.definition import Saga, Step
-from sagakit.core.facts import AbortCode
+from sagakit.core.facts import AbortCode, Phase
 from sagakit.core.messages import Message, Mode, message_id
 from sagakit.core.part import ABORT, KILLED, RESUMED, STUCK, SUSPENDED
 from sagakit.core.traces import (
@@ -32,7 +32,7 @@ from sagakit.core.traces import (
 from sagakit.ports import Draft, Record
 from sagakit.runtime import catalogue as named
 from sagakit.runtime.metrics import Counts, Distributions, Sample
-from sagakit.runtime.telling import ids_of
+from sagakit.runtime.telling import fields, ids_of
 from sagakit.runtime.wire import type_in
 
 SYSTEM = "sagaplane"
@@ -84,14 +84,16 @@ class Said(msgspec.Struct, frozen=True):
     mode: str = msgspec.field(name="ce_sagamode", default=Mode.CHOREOGRAPHY.value)
     definition: str = msgspec.field(name="ce_sagadefinition", default="")
     attempt: int = msgspec.field(name="ce_attempt", default=0)
+    deadline: str = msgspec.field(name="ce_deadline", default="")
     traceparent: str | None = None
     took_milliseconds: int = msgspec.field(name="ce_tookmilliseconds", default=0)
 
 
 class Role(NamedTuple):
-    """What a type of message is in one definition."""
+    """What a type of message is in one definition, and the phase that it alone puts a saga in."""
 
     kind: Kind
+    phase: Phase
     step: Step | None = None
 
 
@@ -279,7 +281,7 @@ class Witness:
                 self._compensation_duration.at(ref, step).observe(took, *seen)
 
     def _count_control(self, draft: Draft, said: Said, seen: Seen) -> None:
-        ids = ids_of(said.saga_id, said.correlation_id, said.traceparent)._replace(span_id=seen.span_id)._asdict()
+        ids = ids_of(said.saga_id, said.correlation_id, said.traceparent)._replace(span_id=seen.span_id)
         if said.type == STUCK:
             stuck = _decode_stuck(draft.value)
             if stuck.compensating:
@@ -288,13 +290,14 @@ class Witness:
             else:
                 self._step_stuck.at(said.definition, stuck.step).add(*seen)
             doing = "its compensation" if stuck.compensating else "it"
-            log_lines.warning("%s needs a person: %s failed %d times", stuck.step, doing, stuck.attempts, extra=ids)
+            extra = fields(ids, step=stuck.step, attempt=stuck.attempts)
+            log_lines.warning("%s needs a person: %s failed %d times", stuck.step, doing, stuck.attempts, extra=extra)
         elif said.type == ABORT:
             code = _decode_code(draft.value).code
             if code in TIMED_OUT:
                 self._timeouts.at(said.definition, code.value).add(*seen)
                 self._lateness.at(said.definition, code.value).observe(said.took_milliseconds / 1000, *seen)
-            log_lines.info("asked to abort: %s", code, extra=ids)
+            log_lines.info("asked to abort: %s", code, extra=fields(ids))
 
     def _tell(self, draft: Draft, said: Said) -> None:
         spans, role = self.spans, self._roles.get((said.definition, said.type))
@@ -307,17 +310,22 @@ class Witness:
         step = role.step
         about = self._about(draft.topic, said, "send" if step is None else "process")
         about[named.DEFINITION], about[named.MODE] = said.definition, said.mode
+        about[named.PHASE] = role.phase.value
         error = ""
         links: tuple[Place, ...] = ()
         if step is not None:
             about[named.STEP], about[named.ATTEMPT] = step.name, said.attempt
         match role.kind:
             case Kind.STARTED:
+                if said.deadline:
+                    about[named.DEADLINE] = _in_utc(said.deadline)
                 return self._root(said, about)
             case Kind.COMPLETED | Kind.CANCELLED:
                 name, kind = named.END_SPAN.name, SpanKind.PRODUCER
-                about[named.OUTCOME] = _outcome(said, role)
-                error = "" if role.kind is Kind.COMPLETED else str(about[named.OUTCOME])
+                about[named.OUTCOME] = outcome = _outcome(said, role)
+                error = "" if role.kind is Kind.COMPLETED else outcome
+                if outcome == "killed":
+                    about[named.PHASE] = Phase.KILLED.value
             case Kind.UNDONE:
                 assert step is not None, "only steps are taken back"
                 name, kind = named.COMPENSATION_SPAN.name.format(step=step.name), SpanKind.CONSUMER
@@ -338,8 +346,11 @@ class Witness:
             stuck = _decode_stuck(draft.value)
             name, error = named.STUCK_SPAN.name.format(step=stuck.step), "exhausted"
             about[named.STEP], about[named.COMPENSATION] = stuck.step, stuck.compensating
+            about[named.PHASE] = Phase.NEEDS_INTERVENTION.value
         elif said.type == ABORT:
             name, error = named.ABORT_SPAN.name, _decode_code(draft.value).code.value
+        elif said.type == KILLED:
+            about[named.PHASE] = Phase.KILLED.value
         return self._span(said, name, SpanKind.PRODUCER, about, error, ())
 
     def _root(self, said: Said, about: dict[str, Value]) -> Span:
@@ -421,15 +432,22 @@ def nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
+def _in_utc(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _roles(saga: Saga) -> dict[str, Role]:
-    roles = {saga.started: Role(Kind.STARTED)}
-    roles |= {saga.completed: Role(Kind.COMPLETED), saga.cancelled: Role(Kind.CANCELLED)}
+    roles = {
+        saga.started: Role(Kind.STARTED, Phase.PENDING),
+        saga.completed: Role(Kind.COMPLETED, Phase.COMPLETED),
+        saga.cancelled: Role(Kind.CANCELLED, Phase.COMPENSATED),
+    }
     for step in saga.steps:
-        roles[step.success] = Role(Kind.SUCCEEDED, step)
+        roles[step.success] = Role(Kind.SUCCEEDED, Phase.RUNNING, step)
         if step.failure:
-            roles[step.failure] = Role(Kind.FAILED, step)
+            roles[step.failure] = Role(Kind.FAILED, Phase.COMPENSATING, step)
         if step.compensated:
-            roles[step.compensated] = Role(Kind.UNDONE, step)
+            roles[step.compensated] = Role(Kind.UNDONE, Phase.COMPENSATING, step)
     return roles
 
 

@@ -122,6 +122,9 @@ async def test_bad_records_are_counted_and_stop_nobody(
     assert "alien/1: its completed is OrderConfirmed, not TripReady" in told
     assert "has no action for undoable/1" in told
     assert "its key is careful/2, but it defines careful/1" in told
+    for line in caplog.records:
+        where = f"{line.__dict__['topic']}-{line.__dict__['partition']}@{line.__dict__['offset']}"
+        assert f": {where} " in line.getMessage()
 
 
 async def test_a_partition_whose_first_records_are_gone_is_read_from_where_it_begins(

@@ -87,7 +87,7 @@ async def test_what_a_service_says_that_is_for_another_to_say_is_not_believed() 
 
 
 @pytest.mark.parametrize("headers", [b"", b"{}", b"[]", b"\xff", b'{"ce_type": "PaymentCompleted"}'])
-async def test_a_record_that_is_no_message_stops_nobody(headers: bytes) -> None:
+async def test_a_record_that_is_no_message_stops_nobody(headers: bytes, caplog: pytest.LogCaptureFixture) -> None:
     following = Following()
     await following.to_the_end()
     garbage = [Draft("payments.events", key, headers, b"\x00{") for key in (following.saga_id, "somebody", None)]
@@ -95,6 +95,10 @@ async def test_a_record_that_is_no_message_stops_nobody(headers: bytes) -> None:
     await following.to_the_end()
     assert following.phase is Phase.COMPLETED
     assert following.follower.counts["unreadable"] == 1
+    [line] = [record for record in caplog.records if record.name.endswith("following")]
+    where = f"{line.__dict__['topic']}-{line.__dict__['partition']}@{line.__dict__['offset']}"
+    assert line.getMessage().startswith(f"{where}: ")
+    assert line.__dict__["saga_id"] == following.saga_id
 
 
 @pytest.mark.parametrize("kind", [ABORT, STUCK, "PaymentCompleted", "OrderCancelled"])

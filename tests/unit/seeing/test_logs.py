@@ -18,7 +18,7 @@ from typing_extensions import override
 from sagakit.hosting.logs import LogSettings, configure, without_secrets
 from sagakit.hosting.settings import refuse_unknown
 from sagakit.runtime.settings import SettingsError, read
-from sagakit.runtime.telling import Ids, about
+from sagakit.runtime.telling import Ids, about, fields
 
 OURS = logging.getLogger("sagakit.runtime.consumer")
 
@@ -100,6 +100,28 @@ def test_a_line_about_a_saga_has_its_ids() -> None:
     assert (told["saga_id"], told["correlation_id"]) == ("order-8", "c-8")
 
 
+def test_a_step_an_attempt_and_a_place_in_the_log_are_fields_of_a_line() -> None:
+    stream = io.StringIO()
+    configure("payment", "0", {}, stream=stream)
+    OURS.info("tried", extra=fields(Ids("order-7", "customers-7"), step="payment", attempt=2))
+    OURS.info("read", extra=fields(topic="orders.events", partition=0, offset=0))
+    tried, read = lines_of(stream)
+    ids = {"saga_id": "order-7", "correlation_id": "customers-7"}
+    assert tried.items() >= {**ids, "step": "payment", "attempt": 2}.items()
+    assert read.items() >= {"topic": "orders.events", "partition": 0, "offset": 0}.items()
+    assert not read.keys() & {"saga_id", "correlation_id", "step", "attempt"}
+
+
+def test_what_a_library_means_by_such_a_name_loses_no_line_and_no_secret() -> None:
+    stream = io.StringIO()
+    configure("payment", "0", {}, stream=stream)
+    theirs = {"step": ["one", "two"], "topic": "amqp://ann:hush@db", "offset": object(), "attempt": "many"}
+    logging.getLogger("x.y").error("said", extra=theirs)
+    [line] = lines_of(stream)
+    assert (line["step"], line["topic"]) == ("['one', 'two']", "amqp://ann:***@db")
+    assert not line.keys() & {"offset", "attempt"}, "these are numbers"
+
+
 def test_a_traceback_is_one_field_of_one_line() -> None:
     stream = io.StringIO()
     configure("payment", "0", {}, stream=stream)
@@ -160,7 +182,7 @@ def test_what_cannot_be_encoded_loses_no_line() -> None:
 def test_on_a_terminal_a_line_is_for_reading() -> None:
     stream = Terminal()
     configure("payment", "0", {}, stream=stream)
-    OURS.warning("slow", extra={"correlation_id": "c-8"})
+    OURS.warning("slow", extra={"correlation_id": "c-8", "step": "payment", "offset": 7})
     assert stream.getvalue().endswith(" consumer: warning: slow  [c-8]\n")
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.unit.seeing.world import World, world
+from tests.unit.seeing.world import World, silence, world
 
 from order_service.verbs import Verbs
 from sagakit.core.messages import Message, message_id
 from sagakit.core.traces import trace_of
 from sagakit.hosting.logs import JsonLines
 from sagakit.ports import Draft
+from sagakit.runtime.participant import Participant
 from sagakit.runtime.tracker import Tracker
 from sagakit.runtime.wire import draft
 from shop_contracts.order_saga import ORDER_SAGA
@@ -36,6 +37,14 @@ def message(its: World, kind: str, saga_id: str, data: bytes, topic: str) -> Dra
             data=msgspec.Raw(data),
         ),
     )
+
+
+async def place(its: World, said: Draft) -> dict[str, object]:
+    """Return where in the log a message stands that was published once."""
+    log = its.services["order"].log
+    places = dict.fromkeys(await log.ends([said.topic]), 0)
+    [found] = [record for record in await log.fetch(places, 1000) if record.value == said.value]
+    return {"topic": found.topic, "partition": found.partition, "offset": found.offset}
 
 
 async def dead(its: World, name: str) -> dict[tuple[str, str, str], float]:
@@ -75,6 +84,38 @@ async def test_a_message_that_cannot_be_read_is_counted_by_topic_and_reason_and_
     assert await dead(its, "payment") == {("payment consumer", "orders.events", "unreadable"): 1}
     line = next(line for line in lines(caplog) if line["message"].startswith("payment consumer cannot read"))
     assert (line["saga_id"], line["correlation_id"], line["trace_id"]) == ("order-7", "c-order-7", CALLER[3:35])
+    assert line.items() >= (await place(its, bad)).items()
+
+
+async def test_a_message_that_cannot_be_handled_is_told_with_where_it_was(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its = await world()
+
+    async def handle(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Participant, "handle", handle)
+    order = await its.order()
+    await its.run()
+    line = next(line for line in lines(caplog) if line["message"].startswith("payment consumer cannot handle"))
+    where = f"{line['topic']}-{line['partition']}@{line['offset']}"
+    assert (line["saga_id"], line["message"]) == (order, f"payment consumer cannot handle {where}")
+
+
+async def test_each_attempt_at_a_step_without_an_outcome_is_told_and_the_last_one_needs_a_person(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    its = await world()
+    silence(its, "ChargePayment")
+    order = await its.order(timeoutSeconds=600)
+    for _ in range(10):
+        await its.pass_seconds(20)
+    told = [line for line in lines(caplog) if line["saga_id"] == order and "attempt" in line]
+    assert {line["step"] for line in told} == {"payment"}
+    assert [line["attempt"] for line in told] == [*range(1, 9), 8]
+    assert told[-1]["message"] == "payment needs a person: it failed 8 times"
 
 
 async def test_an_order_by_message_that_is_refused_is_counted_and_told_with_its_saga(
@@ -85,7 +126,7 @@ async def test_an_order_by_message_that_is_refused_is_counted_and_told_with_its_
     await its.run()
     assert await dead(its, "order") == {("order-intake consumer", "order.commands", "refused"): 1}
     [line] = lines(caplog)
-    assert (line["saga_id"], line["correlation_id"]) == ("order-7", "c-order-7")
+    assert (line["saga_id"], line["correlation_id"], line["topic"]) == ("order-7", "c-order-7", "order.commands")
 
 
 async def test_what_waits_in_vain_is_counted_and_told_with_its_saga(caplog: pytest.LogCaptureFixture) -> None:
@@ -95,7 +136,9 @@ async def test_what_waits_in_vain_is_counted_and_told_with_its_saga(caplog: pyte
     await its.run()
     await its.pass_seconds(3601)
     assert ("order parking expiry", "", "expired") in await dead(its, "order")
-    assert "order-7" in {line["saga_id"] for line in lines(caplog, logging.WARNING)}
+    assert ("order-7", "payments.events") in {
+        (line["saga_id"], line.get("topic")) for line in lines(caplog, logging.WARNING)
+    }
 
 
 async def test_a_bug_in_a_persons_wish_is_told_with_its_saga(

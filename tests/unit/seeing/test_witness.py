@@ -1,8 +1,7 @@
 """What a service tells and counts of its sagas: each thing once, under ids that follow from what happened."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import NoReturn
 
@@ -12,20 +11,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.definitions.town import Town, short
 from tests.unit.seeing.exposition import counting_buckets, families
-from tests.unit.seeing.world import Told, World, world
+from tests.unit.seeing.world import Told, World, silence, world
 
 from onebox.wiring import ALL_ACCESS
 from sagakit.core.traces import Span, root_of, trace_of
 from sagakit.ports import Draft, LogUnavailableError
 from sagakit.runtime import definitions
 from sagakit.runtime import witness as witnessing
-from sagakit.runtime.actions import OutsideAction, Reply, Unknown
 from sagakit.runtime.catalogue import ATTRIBUTES
 from sagakit.runtime.gauges import YOUNG
 from sagakit.runtime.loops import Steps
 from sagakit.runtime.metrics import AtScrape
 from sagakit.runtime.observation import program_version
-from sagakit.runtime.participant import Participant
 from sagakit.runtime.retelling import Retelling
 from sagakit.runtime.service import Service
 from sagakit.runtime.topics import dead_letter_topic
@@ -454,20 +451,6 @@ async def test_attempts_at_a_step_and_at_its_compensation_are_counted_by_how_the
         ("ReserveInventory", "refused"): 1,
         ("ConsumeReservation", "succeeded"): 1,
     }
-
-
-def silence(its: World, command: str) -> None:
-    """Let nobody answer who is asked to carry out this command."""
-
-    async def silent(asks: Sequence[object]) -> list[Reply]:
-        return [Unknown("nobody answers") for _ in asks]
-
-    for loop in its.services["payment"].runner.loops:
-        participant = getattr(loop.steps, "participant", None)
-        if isinstance(participant, Participant):
-            action = participant.actions[command]
-            assert isinstance(action, OutsideAction)
-            participant.actions[command] = replace(action, call=silent)
 
 
 @pytest.mark.parametrize("command", ["ChargePayment", "RefundPayment"])

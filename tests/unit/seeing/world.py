@@ -1,6 +1,7 @@
 """The whole shop in memory, its loops stepped by hand until nothing is left to do, and everything that it tells."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import httpx
@@ -10,6 +11,8 @@ import order_service.wiring as order
 from order_service.settings import OrderSettings
 from sagakit.adapters.memory import MemoryStore
 from sagakit.core.traces import Span
+from sagakit.runtime.actions import OutsideAction, Reply, Unknown
+from sagakit.runtime.participant import Participant
 from sagakit.runtime.service import Service
 
 ROUNDS_MAX = 200
@@ -91,3 +94,17 @@ async def world(*, chosen: bool = True, traced: bool = True) -> World:
     await its.run()
     await its.stock(10)
     return its
+
+
+def silence(its: World, command: str) -> None:
+    """Let nobody answer who is asked to carry out this command."""
+
+    async def silent(asks: Sequence[object]) -> list[Reply]:
+        return [Unknown("nobody answers") for _ in asks]
+
+    for loop in its.services["payment"].runner.loops:
+        participant = getattr(loop.steps, "participant", None)
+        if isinstance(participant, Participant):
+            action = participant.actions[command]
+            assert isinstance(action, OutsideAction)
+            participant.actions[command] = replace(action, call=silent)
