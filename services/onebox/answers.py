@@ -265,12 +265,6 @@ class DefinitionAnswer(Answer, frozen=True, kw_only=True):
     definition: dict[str, Any]
 
 
-class DefinitionsAnswer(Answer, frozen=True, kw_only=True):
-    """All saga definitions."""
-
-    definitions: list[DefinitionAnswer]
-
-
 class Placed(Answer, frozen=True, kw_only=True):
     """What became of one order of a batch: 201 placed, 200 placed before, or the problem with it."""
 

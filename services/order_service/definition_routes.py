@@ -13,8 +13,9 @@ from sagakit.core.diagram import mermaid
 from sagakit.ports import Clock, Store
 from sagakit.runtime.definitions import DEFINITIONS_MAX, defined
 from sagakit.runtime.failpoints import failpoint
+from sagakit.runtime.http.pages import PageParams, cursor_of, text_of
 from sagakit.runtime.http.problems import conflict, invalid, not_found
-from sagakit.runtime.http.routes import Call, Nothing, Reply, Route, Shape
+from sagakit.runtime.http.routes import Call, Reply, Route, Shape
 from sagakit.runtime.tracker import Tracker
 from shop_contracts.definitions import definition_of
 
@@ -30,9 +31,10 @@ class DefinitionShape(Shape, frozen=True, kw_only=True):
 
 
 class Definitions(Shape, frozen=True, kw_only=True):
-    """All definitions, by name and version."""
+    """Some of the definitions, by name and version; without a next cursor it is the end of them."""
 
     definitions: list[DefinitionShape]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class DefinitionRoutes:
                 handler=self.list_definitions,
                 summary="List the saga definitions",
                 returns={200: Definitions},
+                params=PageParams,
                 tag=TAG,
             ),
             Route(
@@ -77,11 +80,15 @@ class DefinitionRoutes:
             ),
         ]
 
-    async def list_definitions(self, call: Call[Nothing, None]) -> Definitions:
+    async def list_definitions(self, call: Call[PageParams, None]) -> Definitions:
         """List what is followed here."""
-        del call
-        sagas = sorted(self.tracker.sagas.values(), key=lambda saga: (saga.name, saga.version))
-        return Definitions(definitions=[_shape(saga) for saga in sagas])
+        limit, cursor = call.params.limit, call.params.cursor
+        after = None if cursor is None else _place(text_of(cursor))
+        refs = sorted((ref for ref in self.tracker.sagas if after is None or _place(ref) > after), key=_place)
+        return Definitions(
+            definitions=[_shape(self.tracker.sagas[ref]) for ref in refs[:limit]],
+            next_cursor=cursor_of(refs[limit - 1]) if len(refs) > limit else None,
+        )
 
     async def get_definition(self, call: Call[DefinitionPath, None]) -> DefinitionShape:
         """Return one definition."""
@@ -110,6 +117,12 @@ class DefinitionRoutes:
         await self.store.transact(lambda transaction: transaction.send([draft]))
         failpoint("http.after_commit")
         return Reply(202, _shape(saga))
+
+
+def _place(ref: str) -> tuple[str, int]:
+    """Return where a definition stands in the list, by its name and version in one word; any text has some place."""
+    name, _, version = ref.rpartition("/")
+    return name, int(version) if version.isdecimal() else 0
 
 
 def _shape(saga: Saga) -> DefinitionShape:

@@ -40,6 +40,7 @@ def build(settings: OrderSettings, store: Store, log: Log, clock: Clock) -> Serv
         port=settings.port,
         host=settings.host,
         instance=settings.instance,
+        http_limits=settings.http_limits,
         store=store,
         log=log,
         contracts=SHOP,

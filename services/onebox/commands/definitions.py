@@ -55,10 +55,10 @@ def read(file: Path) -> "Saga":
 
 async def list_definitions(shop: "Shop", out: Output) -> None:
     """Print the definitions."""
-    from onebox.answers import DefinitionAnswer, DefinitionsAnswer
+    from onebox.answers import DefinitionAnswer
     from sagakit.core.definition_data import from_data
 
-    found = (await shop.get("order", "/definitions", DefinitionsAnswer)).definitions
+    found = await shop.some("order", "/definitions", "definitions", DefinitionAnswer)
 
     def stages(each: DefinitionAnswer) -> str:
         return " → ".join(" + ".join(step.name for step in stage) for stage in from_data(each.definition).stages)

@@ -199,6 +199,27 @@ async def content(log: Log, letter: DeadLetter) -> DeadLetterData:
     return _decode_data(found[0].value)
 
 
+async def is_in_log(log: Log, letter: DeadLetter) -> bool:
+    """Tell whether the log holds the very record that is in the letter, where the letter says that it was.
+
+    Raises:
+        LetterGoneError: when the log does not hold the letter any more.
+        NotRedrivableError: when the letter does not tell the bytes.
+        LogUnavailableError: when neither can be read.
+    """
+    data = await content(log, letter)
+    place = (data.topic, data.partition)
+    if not data.topic or not 0 <= data.offset < (await log.ends([data.topic])).get(place, 0):
+        return False
+    try:
+        found = await log.fetch({place: data.offset}, 1)
+    except OffsetOutOfRangeError:
+        return False
+    if not found or found[0].offset != data.offset:
+        return False
+    return original(letter.id, letter_data(found[0], "", "")) == original(letter.id, data)
+
+
 async def redrive(log: Log, letter: DeadLetter, because: Because, now: datetime, topic: str = "") -> None:
     """Publish the record that was buried once more, as it was, and then that this was decided.
 

@@ -22,6 +22,7 @@ from sagakit.runtime.definitions import Definitions, Learner, ReadDefinition
 from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.housekeeping import Housekeeping
 from sagakit.runtime.http.app import Application, Requests, build_app
+from sagakit.runtime.http.crowd import LIMITS, Limits
 from sagakit.runtime.http.probes import Probes
 from sagakit.runtime.http.routes import Route
 from sagakit.runtime.http.server import HOST, Server
@@ -79,6 +80,7 @@ class Service:
     clock: Clock
     host: str = HOST
     instance: str = "0"
+    http_limits: Limits = LIMITS
     routes: list[Route] = field(default_factory=list)
     consumers: list[Hearing] = field(default_factory=list)
     runner: Runner = field(default_factory=Runner)
@@ -103,7 +105,8 @@ class Service:
     ) -> Self:
         """Return a service with the settings that all have."""
         title = f"Sagaplane {name} service"
-        return cls(name, title, port, store, log, contracts, clock, settings.host, settings.instance)
+        limits = settings.http_limits
+        return cls(name, title, port, store, log, contracts, clock, settings.host, settings.instance, limits)
 
     def __post_init__(self) -> None:
         """Publish what is left in the outbox, as soon as it is there."""
@@ -239,7 +242,7 @@ class Service:
     def app(self) -> Application:
         """The HTTP application: the service's own routes, the probes, the OpenAPI document and its page."""
         probes = Probes(self.title, self.routes, self.troubles, self.samples, self.seen.measured)
-        return build_app([*self.routes, *probes.routes()], self.requests)
+        return build_app([*self.routes, *probes.routes()], self.requests, self.http_limits)
 
     def troubles(self) -> list[str]:
         """Return why the service is not ready, one sentence each."""
@@ -268,7 +271,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Answer over HTTP, and start every loop."""
-        self._server = Server(self.app, self.port, self.host)
+        self._server = Server(self.app, self.port, self.host, self.http_limits)
         await self._server.start()
         self.port = self._server.port
         self.runner.start()

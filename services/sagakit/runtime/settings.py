@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import override
 
+from sagakit.runtime.http.crowd import LIMITS, Limits
+
 SECRET = "***"  # noqa: S105 - what is shown instead of one
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -24,6 +26,7 @@ def variable(name: str, *, secret: bool = False) -> Meta:
 
 Rate = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Places = Annotated[int, Meta(ge=1, le=100_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535, description="0 lets the system choose.")]
 
 
@@ -34,6 +37,13 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[str, variable("SAGAPLANE_DATA_DIR")] = "data"
     instance: Annotated[str, variable("SAGAPLANE_INSTANCE")] = "0"
     seed: Annotated[int, variable("SAGAPLANE_SEED")] = 0
+    http_connections: Annotated[Places, variable("SAGAPLANE_HTTP_CONNECTIONS")] = LIMITS.connections
+    http_streams: Annotated[Places, variable("SAGAPLANE_HTTP_STREAMS")] = LIMITS.streams
+
+    @property
+    def http_limits(self) -> Limits:
+        """How many may be served over HTTP at once."""
+        return Limits(self.http_connections, self.http_streams)
 
     def file(self, name: str) -> Path:
         """Return a database file of this machine; `log` is the event log that all services share."""

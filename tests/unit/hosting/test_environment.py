@@ -36,6 +36,7 @@ def test_every_variable_of_kafka_is_known_to_those_who_have_none() -> None:
         ("SAGAPLANE_KAFKA_BOOTSTRAP_SERVER", KAFKA),
         ("SAGAPLANE_DATABASE_URI", DATABASE),
         ("SAGAPLANE_INSTANCES", "SAGAPLANE_INSTANCE"),
+        ("SAGAPLANE_HTTP_CONNECTION", "SAGAPLANE_HTTP_CONNECTIONS"),
     ],
 )
 def test_a_misspelt_variable_is_told_with_the_one_that_was_meant(name: str, meant: str) -> None:

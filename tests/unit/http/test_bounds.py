@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from sagakit.runtime.http import app, server
-from sagakit.runtime.http.app import LARGE_BODIES_MAX, build_app
+from sagakit.runtime.http.app import LARGE_BODIES_MAX, Requests, build_app
 from sagakit.runtime.http.routes import BODY_BYTES_MAX, Call, Input, Nothing, Reply, Route
 from sagakit.runtime.http.server import HEAD_BYTES_MAX, HOST, WAITING_REQUESTS_MAX, Server
 
 SECONDS_MAX = 20
+LARGE = {"note": "n" * (BODY_BYTES_MAX + 1)}
 
 
 class Basket(Input, frozen=True, kw_only=True):
@@ -96,8 +97,13 @@ async def shop() -> Shop:
 
 
 @pytest.fixture
-async def served(shop: Shop) -> AsyncIterator[Server]:
-    running = Server(build_app(shop.routes()), 0)
+def requests() -> Requests:
+    return Requests()
+
+
+@pytest.fixture
+async def served(shop: Shop, requests: Requests) -> AsyncIterator[Server]:
+    running = Server(build_app(shop.routes(), requests), 0)
     await running.start()
     yield running
     shop.open.set()
@@ -118,6 +124,12 @@ async def connected(served: Server) -> AsyncIterator[Connected]:
         client.writer.close()
         with suppress(ConnectionError):
             await client.writer.wait_closed()
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        while not met():  # noqa: ASYNC110 - what is counted sets no event
+            await asyncio.sleep(0.01)
 
 
 async def lives(served: Server) -> bool:
@@ -197,6 +209,17 @@ async def test_half_a_second_request_does_not_keep_its_connection(
     assert await client.heard() == b""
 
 
+async def test_a_body_that_was_answered_before_its_end_does_not_keep_its_connection(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await connected()
+    await client.send(b"GET /healthz HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000000\r\n\r\n")
+    await client.reader.readuntil(b"\r\n\r\n")
+    monkeypatch.setattr(server, "HEAD_SECONDS_MAX", 0.05)
+    await client.send(b"a")
+    assert await client.heard() == b""
+
+
 async def test_an_answer_may_take_longer_than_a_head(
     connected: Connected, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,16 +244,42 @@ async def test_a_body_that_does_not_come_in_time_is_refused(
     assert b"the body did not come within 0.05 seconds" in heard
 
 
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_failure_of_ours(
+    connected: Connected, requests: Requests, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await connected()
+    await client.send(HEAD + b'Content-Length: 100\r\n\r\n{"note":')
+    client.writer.close()
+    await until(lambda: bool(requests.counts))
+    assert requests.counts == {("POST", "/baskets", 408): 1}
+    assert not caplog.records
+
+
 async def test_of_large_bodies_only_some_are_in_hand_at_once(connected: Connected, served: Server, shop: Shop) -> None:
     shop.open.clear()
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{served.port}", timeout=SECONDS_MAX) as client:
-        asked = [asyncio.create_task(client.post("/batch", json={"note": "n"})) for _ in range(3 * LARGE_BODIES_MAX)]
+        asked = [asyncio.create_task(client.post("/batch", json=LARGE)) for _ in range(3 * LARGE_BODIES_MAX)]
         async with asyncio.timeout(SECONDS_MAX):
             for _ in range(LARGE_BODIES_MAX):
                 await shop.begun.get()
-            small = asyncio.create_task(client.post("/baskets", json={"note": "n"}))
-            assert await shop.begun.get() == LARGE_BODIES_MAX + 1
+            small = [asyncio.create_task(client.post(path, json={"note": "n"})) for path in ("/baskets", "/batch")]
+            assert [await shop.begun.get() for _ in small] == [LARGE_BODIES_MAX + 1, LARGE_BODIES_MAX + 2]
         shop.open.set()
-        statuses = [(await one).status_code for one in (*asked, small)]
+        statuses = [(await one).status_code for one in (*asked, *small)]
     assert statuses == [204] * len(statuses)
-    assert shop.most == LARGE_BODIES_MAX + 1
+    assert shop.most == LARGE_BODIES_MAX + 2
+
+
+async def test_who_waits_long_for_a_turn_is_told(served: Server, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.open.clear()
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{served.port}", timeout=SECONDS_MAX) as client:
+        asked = [asyncio.create_task(client.post("/batch", json=LARGE)) for _ in range(LARGE_BODIES_MAX)]
+        async with asyncio.timeout(SECONDS_MAX):
+            for _ in asked:
+                await shop.begun.get()
+        monkeypatch.setattr(app, "BODY_SECONDS_MAX", 0.05)
+        late = await client.post("/batch", json=LARGE)
+        assert late.status_code == 503
+        assert late.json()["detail"] == f"{LARGE_BODIES_MAX} large bodies are in hand already"
+        shop.open.set()
+        assert {(await one).status_code for one in asked} == {204}

@@ -37,6 +37,8 @@ def test_a_setting_is_read_from_its_variable() -> None:
         ("PAYMENT_PORT", "tcp://10.0.0.1:3003", "expected int"),
         ("PAYMENT_PORT", "65536", "expected int <= 65535"),
         ("PAYMENT_LATENCY_SECONDS", "-1", "expected float >= 0.0"),
+        ("SAGAPLANE_HTTP_CONNECTIONS", "0", "expected int >= 1"),
+        ("SAGAPLANE_HTTP_STREAMS", "many", "expected int"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line_with_its_variable(name: str, text: str, rule: str) -> None:

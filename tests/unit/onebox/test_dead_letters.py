@@ -21,13 +21,16 @@ from tests.unit.order_service.shop import NOON, HandClock
 from typing_extensions import override
 
 from onebox.cli import execute
-from onebox.commands.dead_letters import Asked, decide, time_of, topic_for
 from onebox.errors import BadInput, ExitCode, Unreachable
+from onebox.letters.asked import Asked, time_of
+from onebox.letters.decided import decide
+from onebox.letters.destination import topic_for
 from onebox.output import Output
 from sagakit.adapters.memory import MemoryLog, MemoryStore
 from sagakit.adapters.sqlite import SqliteLog
 from sagakit.core.contracts import encode_data
 from sagakit.core.messages import Message
+from sagakit.core.partitioner import partition_of
 from sagakit.ports import Draft, LogUnavailableError, Record, Transaction
 from sagakit.runtime.consumer import Consumer, dead_letter, dead_message
 from sagakit.runtime.dead_letters import Because, DeadLetter, Status, Wanted, letters_of
@@ -38,7 +41,7 @@ from shop_contracts.catalogue import SHOP
 Dlq = Callable[..., Answer]
 WHY = ("--reason-why", "the reader is mended")
 DOCUMENT = Path(__file__).parents[3] / "docs" / "cli.md"
-CHARGE, PAID, LATE = "payment.commands", "payments.events", "inventory.commands"
+ORDERED, CHARGE, PAID, LATE = "order.commands", "payment.commands", "payments.events", "inventory.commands"
 
 
 def a_message(kind: str, saga_id: str, **data: str) -> Message:
@@ -63,11 +66,11 @@ def three_letters() -> list[Draft]:
     """A payment service that could not read a charge, an order service that broke, and a reservation that waited."""
     unread = "ChargePayment: Object missing required field `amount`"
     charge = record(CHARGE, a_message("ChargePayment", "order-1"), 4)
-    answer = record(PAID, a_message("PaymentCompleted", "order-2"), 11)
+    asked_for = record(ORDERED, a_message("CreateOrder", "order-2"), 11)
     parked = a_message("ReserveInventory", "order-3")
     return [
         dead_letter("payment", charge, "unreadable", unread, NOON),
-        dead_letter("order", answer, "unhandled", "RuntimeError: the reader\nis broken", NOON + timedelta(hours=1)),
+        dead_letter("order", asked_for, "unhandled", "RuntimeError: the reader\nis broken", NOON + timedelta(hours=1)),
         dead_message("inventory", parked, "", "expired", "it waited in vain", NOON + timedelta(hours=2)),
     ]
 
@@ -143,7 +146,7 @@ def test_letters_are_counted_and_listed_the_newest_first(dlq: Dlq) -> None:
         (("--service", "payment", "--service", "order"), ["order-2", "order-1"]),
         (("--service", "nobody"), []),
         (("--reason", "expired"), ["order-3"]),
-        (("--type", "PaymentCompleted"), ["order-2"]),
+        (("--type", "CreateOrder"), ["order-2"]),
         (("--saga", "order-1"), ["order-1"]),
         (("--since", "2026-01-01T13:00Z"), ["order-3", "order-2"]),
         (("--until", "2026-01-01T14:00:00+01:00"), ["order-1"]),
@@ -209,9 +212,9 @@ def test_a_letter_is_redriven_once_and_everybody_can_see_by_whom(dlq: Dlq, box: 
     letter_id = named(dlq, "order")
     answer = dlq("redrive", letter_id, *WHY, "--yes")
     assert (answer.code, answer.out) == (0, "✔ 1 of 1 letters redriven\n"), answer.err
-    (back,) = anyio.run(read, box, PAID)
+    (back,) = anyio.run(read, box, ORDERED)
     assert (back.key, back.value) == ("order-2", b'{"orderId":"order-2"}')
-    assert msgspec.json.decode(back.headers)["ce_id"] == "PaymentCompleted of order-2"
+    assert msgspec.json.decode(back.headers)["ce_id"] == "CreateOrder of order-2"
     assert letter_id not in ids(dlq)
     assert ids(dlq, "--status", "redriven") == [letter_id]
     assert "  redriven   " in (shown := dlq("show", letter_id).out)
@@ -220,9 +223,9 @@ def test_a_letter_is_redriven_once_and_everybody_can_see_by_whom(dlq: Dlq, box: 
     refused = dlq("redrive", letter_id, *WHY, "--yes")
     assert refused.code == ExitCode.CONFLICT
     assert f"{letter_id} was redriven by ada: the reader is mended\n  add --again" in refused.err
-    assert len(anyio.run(read, box, PAID)) == 1
+    assert len(anyio.run(read, box, ORDERED)) == 1
     assert dlq("redrive", letter_id, *WHY, "--yes", "--again").code == 0
-    assert len(anyio.run(read, box, PAID)) == 2
+    assert len(anyio.run(read, box, ORDERED)) == 2
 
 
 @pytest.mark.usefixtures("box")
@@ -270,6 +273,60 @@ def test_a_letter_goes_nowhere_that_its_service_does_not_read_unless_a_person_na
     assert len(anyio.run(read, tmp_path, CHARGE)) == 2
 
 
+def a_payment(offset: int, **data: str) -> Record:
+    paid = record(PAID, a_message("PaymentCompleted", "order-1", **data), offset)
+    return replace(paid, partition=partition_of("order-1", 4))
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        a_payment(0, amount="1"),
+        a_payment(1),
+        a_payment(10**20),
+        a_payment(-1),
+        replace(a_payment(0), partition=10**20),
+        replace(a_payment(0), topic=""),
+        replace(a_payment(0), topic="sagas.events"),
+    ],
+    ids=["other words", "nothing there", "never there", "nowhere", "no such partition", "no topic", "another topic"],
+)
+def test_others_hear_nothing_that_the_author_of_a_letter_made_up_unless_a_person_names_the_topic(
+    dlq: Dlq, tmp_path: Path, made_up: Record
+) -> None:
+    topic = made_up.topic or PAID
+    anyio.run(published, tmp_path, [draft(PAID, a_message("PaymentCompleted", "order-1"))])
+    before = len(anyio.run(read, tmp_path, topic))
+    anyio.run(published, tmp_path, [dead_letter("shipping", made_up, "unhandled", "RuntimeError: no", NOON)])
+    refused = dlq("redrive", "--all", *WHY, "--yes")
+    assert refused.code == ExitCode.NO
+    assert f"others read {topic} too, and the log does not hold it where it says it was" in refused.out
+    assert len(anyio.run(read, tmp_path, topic)) == before
+    assert dlq("redrive", "--all", *WHY, "--yes", "--to", topic).code == 0
+    assert len(anyio.run(read, tmp_path, topic)) == before + 1
+
+
+@pytest.mark.parametrize(("service", "offset"), [("shipping", 0), ("payment", -1)], ids=["in the log", "its own words"])
+def test_what_the_log_holds_and_what_its_service_may_say_itself_goes_where_others_read(
+    dlq: Dlq, tmp_path: Path, service: str, offset: int
+) -> None:
+    said = draft(PAID, a_message("PaymentCompleted", "order-1"))
+    anyio.run(published, tmp_path, [said])
+    anyio.run(published, tmp_path, [dead_letter(service, a_payment(offset), "unhandled", "RuntimeError: no", NOON)])
+    assert dlq("redrive", "--all", *WHY, "--yes").code == 0
+    first, again = anyio.run(read, tmp_path, PAID)
+    assert (first.key, first.headers, first.value) == (again.key, again.headers, again.value)
+
+
+def test_nobody_unknown_says_anything_to_the_shop(dlq: Dlq, tmp_path: Path) -> None:
+    refund = dead_letter("seats", record(CHARGE, a_message("RefundPayment", "order-1"), 4), "unhandled", "no", NOON)
+    anyio.run(published, tmp_path, [refund])
+    refused = dlq("redrive", "--service", "seats", *WHY, "--yes")
+    assert refused.code == ExitCode.NO
+    assert f"others read {CHARGE} too" in refused.out
+    assert anyio.run(read, tmp_path, CHARGE) == []
+
+
 @pytest.mark.usefixtures("box")
 @pytest.mark.parametrize("verb", ["redrive", "discard"])
 def test_a_dry_run_names_them_and_does_nothing(dlq: Dlq, box: Path, verb: str) -> None:
@@ -279,7 +336,7 @@ def test_a_dry_run_names_them_and_does_nothing(dlq: Dlq, box: Path, verb: str) -
     assert len(answer.out.splitlines()) == 4
     assert set(dlq(verb, "--all", *WHY, "--dry-run", "-o", "name").out.split()) == set(ids(dlq))
     assert dlq("list", "-o", "json").out == before
-    assert anyio.run(read, box, PAID) == []
+    assert anyio.run(read, box, ORDERED) == []
 
 
 @pytest.mark.usefixtures("box")
@@ -435,7 +492,7 @@ class Failing(MemoryLog):
 
 async def a_log_of_many(clock: HandClock, letters: int) -> Failing:
     log = Failing(clock)
-    records = [record(PAID, a_message("PaymentCompleted", f"order-{number}"), number) for number in range(letters)]
+    records = [record(ORDERED, a_message("CreateOrder", f"order-{number}"), number) for number in range(letters)]
     await log.publish([dead_letter("order", each, "unhandled", "e", NOON) for each in records])
     return log
 
@@ -451,7 +508,7 @@ async def test_no_more_letters_a_second_are_redriven_than_asked(capsys: pytest.C
     await decide(log, Output(), clock, asked(rate=20))
     assert capsys.readouterr().out == "✔ 101 of 101 letters redriven\n"
     assert (clock.now() - NOON).total_seconds() == pytest.approx(5)
-    places = dict.fromkeys(await log.ends([PAID]), 0)
+    places = dict.fromkeys(await log.ends([ORDERED]), 0)
     times = sorted((each.appended_at - NOON).total_seconds() for each in await log.fetch(places, 1000))
     assert times == pytest.approx([number / 20 for number in range(101)])
 
@@ -468,7 +525,7 @@ async def test_when_the_log_goes_away_the_rest_is_open_and_the_same_command_goes
     log.left = 1_000
     await decide(log, Output(), clock, asked(rate=50))
     assert capsys.readouterr().out == "✔ 3 of 3 letters redriven\n"
-    assert sum((await log.ends([PAID])).values()) == 6
+    assert sum((await log.ends([ORDERED])).values()) == 6
 
 
 def test_a_time_is_a_moment_or_so_long_ago() -> None:

@@ -1,15 +1,19 @@
 """sagactl definitions: what is in a file is read, refused in a sentence, and made known."""
 
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.unit.definitions.town import short
+from tests.unit.onebox.conftest import Sagactl
 
+from onebox import client
 from onebox.commands.definitions import read
 from onebox.errors import BadInput
 from shop_contracts.definitions import definition_of, short_of
 
+SECONDS_MAX = 30
 CAREFUL = short("careful", 2, timeoutSeconds=45)
 MANIFEST = f"""
 apiVersion: sagaplane.io/v1alpha1
@@ -51,3 +55,16 @@ def test_short_data_is_the_definition_again() -> None:
     step = {"timeoutSeconds": 3, "retry": {"attemptsMax": 2, "delayMilliseconds": 10}}
     saga = definition_of({**CAREFUL, "stages": [{"steps": [{**s["steps"][0], **step}]} for s in CAREFUL["stages"]]})
     assert definition_of({"name": saga.name, "version": saga.version, **short_of(saga)}) == saga
+
+
+def test_all_definitions_are_listed_however_many_pages_there_are(
+    sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "careful.json"
+    file.write_bytes(msgspec.json.encode(CAREFUL))
+    monkeypatch.setattr(client, "PAGE_LIMIT_MAX", 1)
+    assert sagactl("definitions", "apply", str(file)).code == 0
+    give_up = time.monotonic() + SECONDS_MAX
+    while "careful/2" not in (listed := sagactl("definitions", "list", "-o", "name")).out:
+        assert time.monotonic() < give_up, listed
+    assert listed.out.split() == ["careful/2", "order/1"]

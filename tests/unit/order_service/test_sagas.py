@@ -8,6 +8,7 @@ from tests.unit.order_service.shop import Shop
 
 from order_service import definition_routes
 from sagakit.core.facts import Verb
+from sagakit.runtime.http.pages import cursor_of
 from shop_contracts.definitions import definition_of
 
 PAID = ("PaymentCompleted",)
@@ -169,6 +170,26 @@ async def test_definitions_are_data_and_drawn(shop: Shop) -> None:
     assert one["mermaid"].startswith("stateDiagram")
     assert one["definition"]["name"] == "order"
     assert (await shop.client.get("/definitions/order/2")).status_code == 404
+
+
+async def test_definitions_come_page_by_page_each_version_once(shop: Shop) -> None:
+    for ref in ("careful/2", "careful/10", "zoo/1"):
+        name, _, version = ref.partition("/")
+        shop.tracker.sagas[ref] = definition_of(short(name, int(version)))
+
+    async def page(**asked: int | str | None) -> tuple[list[str], str | None]:
+        found = await shop.get("/definitions", **asked)
+        return [each["ref"] for each in found["definitions"]], found["nextCursor"]
+
+    first, cursor = await page(limit=2)
+    assert first == ["careful/2", "careful/10"]
+    assert await page(limit=2, cursor=cursor) == (["order/1", "zoo/1"], None)
+    assert await page() == (["careful/2", "careful/10", "order/1", "zoo/1"], None)
+    for text in ("careful/99", "careful/10/x", "careful/10"):
+        assert await page(cursor=cursor_of(text)) == (["order/1", "zoo/1"], None)
+    assert len((await page(cursor=cursor_of("any text")))[0]) == 4
+    assert (await shop.client.get("/definitions?limit=0")).json()["field"] == "limit"
+    assert (await shop.client.get("/definitions?cursor=%2B")).json()["field"] == "cursor"
 
 
 async def test_of_so_many_definitions_none_is_added_and_each_may_be_said_again(

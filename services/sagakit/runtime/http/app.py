@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from sagakit.ports import LogUnavailableError, OffsetOutOfRangeError, StoreUnavailableError
+from sagakit.runtime.http.crowd import LIMITS, Limits, is_crowded
 from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, invalid, problem, unavailable
 from sagakit.runtime.http.routes import BODY_BYTES_MAX, JSON, Call, Reading, Reply, Route, encode
 
@@ -22,6 +23,8 @@ QUERY_FIELDS_MAX = 100
 BODY_SECONDS_MAX = 30.0
 LARGE_BODIES_MAX = 8
 """So many bodies beyond the usual size are in hand at once; the others wait, mostly unread."""
+HUNG_UP = "client disconnected prematurely"
+"""What Litestar says, as an error of the server, when a body ends with its connection."""
 
 log_lines = logging.getLogger(__name__)
 
@@ -39,9 +42,10 @@ class Requests:
         self.counts: Counter[tuple[str, str, int]] = Counter()
 
 
-def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Application:
+def build_app(routes: Sequence[Route], requests: Requests | None = None, limits: Limits = LIMITS) -> Application:
     """Return the application of these routes. Whatever goes wrong is answered by a problem document."""
     turns = asyncio.Semaphore(LARGE_BODIES_MAX)
+    streams = _Streams(limits.streams)
     counts = (requests or Requests()).counts
     by_path: dict[str, list[Route]] = {}
     for route in routes:
@@ -53,12 +57,13 @@ def build_app(routes: Sequence[Route], requests: Requests | None = None) -> Appl
         counts[request.method, str(template), told.problem.status] += 1
         return _answer(told.problem.status, told.problem, told.headers, PROBLEM_JSON)
 
-    return Litestar(
-        [_handler(path, those, counts, turns) for path, those in by_path.items()],
+    found = Litestar(
+        [_handler(path, those, counts, turns, streams) for path, those in by_path.items()],
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
         openapi_config=None,
         logging_config=None,
     )
+    return streams.counted(found)
 
 
 def told_of(error: Exception, request: AnyRequest) -> ProblemError:
@@ -78,6 +83,8 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
             rule = f"the body must not exceed {limit} bytes"
             # The connection stays: to close it on a client that still sends would take this answer from it.
             return ProblemError(problem(413, detail=rule, field="", rule=rule))
+        case HTTPException(status_code=500, detail=detail) if detail == HUNG_UP:
+            return ProblemError(problem(408, detail="the body did not come whole"))
         case ClientException(status_code=status, detail=detail):
             return ProblemError(problem(status, detail=detail))
         case _:
@@ -85,11 +92,44 @@ def told_of(error: Exception, request: AnyRequest) -> ProblemError:
             return ProblemError(problem(500, detail="an error of ours; it is in the log of the service"))
 
 
+class _Streams:
+    """The answers without end that are under way, by the request of each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: set[int] = set()
+
+    def begin(self, request: AnyRequest) -> None:
+        """Begin one more.
+
+        Raises:
+            ProblemError: 503, when there are too many.
+        """
+        if len(self._open) >= self._most:
+            raise unavailable(f"{self._most} streams are open, and no more may be")
+        self._open.add(id(request.scope))
+
+    def counted(self, app: Any) -> Application:  # noqa: ANN401 - an ASGI application
+        """Return the application that knows when each has ended, however it did."""
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - as ASGI has them
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._open.discard(id(scope))
+
+        return answer
+
+
 def _handler(
-    path: str, routes: Sequence[Route], counts: Counter[tuple[str, str, int]], turns: asyncio.Semaphore
+    path: str,
+    routes: Sequence[Route],
+    counts: Counter[tuple[str, str, int]],
+    turns: asyncio.Semaphore,
+    streams: _Streams,
 ) -> HTTPRouteHandler:
     """Return one handler for all methods of a path: Litestar would tell `Allow` of each registered alone."""
-    responders = {method: _responder(route, counts, turns) for route in routes for method in _methods(route)}
+    responders = {method: _responder(route, counts, turns, streams) for route in routes for method in _methods(route)}
 
     async def respond(request: AnyRequest) -> Answer:
         return await responders[request.method](request)
@@ -108,7 +148,7 @@ def _methods(route: Route) -> list[str]:
 
 
 def _responder(
-    route: Route, counts: Counter[tuple[str, str, int]], turns: asyncio.Semaphore
+    route: Route, counts: Counter[tuple[str, str, int]], turns: asyncio.Semaphore, streams: _Streams
 ) -> Callable[[AnyRequest], Awaitable[Answer]]:
     read: Reading[Any, Any] = Reading(route)
     bare_status = next(iter(route.returns))
@@ -118,12 +158,17 @@ def _responder(
     turn = turns if route.body_bytes_max > BODY_BYTES_MAX else None
 
     async def respond(request: AnyRequest) -> Answer:
+        if is_crowded(request.scope) and not route.spared:
+            raise unavailable("too many ask at once")
         if changes:
             _refuse_strangers(request.headers)
-        if turn is None:
+        if turn is None or _is_announced_small(request.headers):
             return await answer(request)
-        async with turn:
+        await _have(turn)
+        try:
             return await answer(request)
+        finally:
+            turn.release()
 
     async def answer(request: AnyRequest) -> Answer:
         query = request.scope["query_string"]
@@ -131,9 +176,12 @@ def _responder(
         body = read.body(await _json(request)) if takes_body else None
         said = await handle(Call(params, body))
         reply = said if isinstance(said, Reply) else Reply(bare_status, said)
-        counts[keys[reply.status]] += 1
+        in_parts = isinstance(reply.body, AsyncIterator)
         # Whoever asks for the headers alone waits for no parts, which may have no end.
-        unheard = request.method == "HEAD" and isinstance(reply.body, AsyncIterator)
+        unheard = in_parts and request.method == "HEAD"
+        if in_parts and not unheard:
+            streams.begin(request)
+        counts[keys[reply.status]] += 1
         return _answer(reply.status, b"" if unheard else reply.body, dict(reply.headers), reply.media_type)
 
     return respond
@@ -150,6 +198,21 @@ def _refuse_strangers(headers: Mapping[str, str]) -> None:
         whose = "same-origin" if origin.partition("://")[2] == headers.get("host") else "cross-site"
     if whose not in (None, "same-origin", "none"):
         raise ProblemError(problem(403, detail="a page of another site may not ask for this"))
+
+
+def _is_announced_small(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body is no larger than on any route; the parser reads no more of it than was announced."""
+    announced = headers.get("content-length", "")
+    return announced.isdecimal() and int(announced) <= BODY_BYTES_MAX
+
+
+async def _have(turn: asyncio.Semaphore) -> None:
+    """Wait for a turn, not for ever: whoever has one may be slow."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            await turn.acquire()
+    except TimeoutError:
+        raise unavailable(f"{LARGE_BODIES_MAX} large bodies are in hand already") from None
 
 
 async def _json(request: AnyRequest) -> bytes:

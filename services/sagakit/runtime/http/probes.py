@@ -67,10 +67,16 @@ class Probes:
             )
 
         return [
-            get("/healthz", self.alive, "The process lives", Health),
-            get("/readyz", self.ready, "The service can do its work", Health),
+            get("/healthz", self.alive, "The process lives", Health, spared=True),
+            get("/readyz", self.ready, "The service can do its work", Health, spared=True),
             get(
-                "/metrics", self.metrics, "What was counted, for Prometheus", str, media_type=EXPOSITION, params=Scrape
+                "/metrics",
+                self.metrics,
+                "What was counted, for Prometheus",
+                str,
+                media_type=EXPOSITION,
+                params=Scrape,
+                spared=True,
             ),
             get("/openapi.json", self.openapi, "This document", dict[str, Any], documented=False),
             get("/docs", self.docs, "This document, to read", str, media_type="text/html", documented=False),

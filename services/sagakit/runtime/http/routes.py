@@ -87,7 +87,8 @@ class Route:
 
     `problems` are the bad statuses beyond those that follow from the route itself (400, 403, 408, 413, 415, 500,
     503), `headers` the headers of its answers, by status. Only what is `documented` stands in the OpenAPI document.
-    The parts of a body that is read `in_parts` (`msgspec.Raw`) are for the handler to judge, each for itself.
+    The parts of a body that is read `in_parts` (`msgspec.Raw`) are for the handler to judge, each for itself. What is
+    `spared` is answered also when more ask at once than may.
     """
 
     method: str
@@ -104,6 +105,7 @@ class Route:
     media_type: str = JSON
     documented: bool = True
     in_parts: bool = False
+    spared: bool = False
 
 
 class Reading(Generic[P, B]):
