@@ -118,7 +118,8 @@ class _Bounded(HttpToolsProtocol):
         self._unended += len(data)
         super().data_received(data)
         # What comes of a body that was answered before its end puts off uvicorn's own closing of an idle connection.
-        answered = self.cycle is not None and self.cycle.response_complete
+        # Before the first request there is no cycle, whatever its type says.
+        answered = self.cycle is not None and self.cycle.response_complete  # type: ignore[redundant-expr]
         if self._unended > HEAD_BYTES_MAX and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
         elif not self._unended and not answered:
