@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
-from saga_operator.cluster import Body, Cluster, ClusterError, ConflictError, NotThereError
+from saga_operator.cluster import Body, Cluster, ClusterError, ConflictError, NotThereError, RefusedError
 from saga_operator.lease import DRAINING_SINCE, DRAINING_UNTIL
 from saga_operator.pace import Pace
 from saga_operator.resources import FINALIZER
@@ -58,7 +58,7 @@ async def _drain(settings: OperatorSettings, seconds: int) -> None:
             await cluster.annotate_lease(settings.lease_namespace, settings.lease_name, marks)
         except NotThereError:
             say("no operator has led here, so nothing new begins")
-        left = await _wait(cluster, settings.watched, seconds)
+        left = await _wait(cluster, settings.watched, settings.lease_namespace, seconds)
         for body in left:
             await _release(cluster, body)
         say(f"{len(left)} OrderSagas are released while they run" if left else "every OrderSaga has ended")
@@ -66,11 +66,13 @@ async def _drain(settings: OperatorSettings, seconds: int) -> None:
         await cluster.close()
 
 
-async def _wait(cluster: Cluster, namespaces: Sequence[str], seconds: int) -> list[Body]:
+async def _wait(cluster: Cluster, namespaces: Sequence[str], here: str, seconds: int) -> list[Body]:
     """Return what is still held when nothing runs any more, or when the time is over."""
     end = time.monotonic() + seconds
+    passed: set[str] = set()
     while True:
-        held = [body for body in await _all(cluster, namespaces) if FINALIZER in body["metadata"].get("finalizers", ())]
+        found = await _all(cluster, namespaces, here, passed)
+        held = [body for body in found if FINALIZER in body["metadata"].get("finalizers", ())]
         running = [body for body in held if (body.get("status") or {}).get("phase") not in TERMINAL]
         if not running or time.monotonic() >= end:
             return held
@@ -78,10 +80,24 @@ async def _wait(cluster: Cluster, namespaces: Sequence[str], seconds: int) -> li
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _all(cluster: Cluster, namespaces: Sequence[str]) -> list[Body]:
+async def _all(cluster: Cluster, namespaces: Sequence[str], here: str, passed: set[str]) -> list[Body]:
+    """Return all OrderSagas; a namespace that refuses joins those that are passed over, unless we are `here` in it.
+
+    Raises:
+        RefusedError: when no namespace may be looked at, or one may not that is there for sure.
+    """
+    if not namespaces:
+        return await cluster.list_ordersagas(None)
     found: list[Body] = []
-    for namespace in namespaces or (None,):
-        found += await cluster.list_ordersagas(namespace)
+    for namespace in namespaces:
+        try:
+            found += await cluster.list_ordersagas(namespace)
+        except RefusedError as error:
+            if namespace == here or passed | {namespace} >= {*namespaces}:
+                raise
+            if namespace not in passed:
+                say(f"namespace {namespace} is passed over: it was deleted, or the operator's Role there was ({error})")
+            passed.add(namespace)
     return found
 
 

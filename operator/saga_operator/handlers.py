@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._cogs.clients.errors import APIForbiddenError
 from kopf._cogs.structs.references import Insights
 from typing_extensions import override
 from yarl import URL
@@ -38,6 +40,8 @@ CHUNK_OBJECTS = 500
 
 AGAIN_SECONDS = 5.0
 """How long is waited after kopf gave up."""
+TELL_SECONDS = 60.0
+"""How often is told which namespace may not be watched."""
 CANCEL_SECONDS, CANCELS_MAX = 0.2, 25
 """Five seconds for kopf to end."""
 
@@ -194,6 +198,8 @@ async def keep_watching(
         try:
             await watch(engine, keeper, requests, namespaces, ready, stop)
         except Exception as error:  # noqa: BLE001 - an outermost loop: whoever is blind must not stay so
+            if isinstance(error, APIForbiddenError) and ready.is_set():  # in a namespace that is done without
+                continue
             log_lines.warning("the API server is not watched, and is again in %g s: %s", AGAIN_SECONDS, error)
         ready.clear()
         with contextlib.suppress(TimeoutError):
@@ -244,15 +250,23 @@ class _Watches:
     """Which watches stand, seen by the requests for them: `ready` is set while all do.
 
     One that is made anew stands meanwhile, unless it is refused, or nothing is served there.
+
+    A namespace in which nothing may be watched is done without, if there is another: it was deleted, and the Role in it
+    too. Whether only the Role was, nobody can tell without rights in the whole cluster, so that it is told.
     """
 
-    def __init__(self, namespaces: Collection[str], ready: threading.Event) -> None:
-        places = [f"namespaces/{namespace}/" for namespace in namespaces] or [""]
+    def __init__(
+        self, namespaces: Collection[str], ready: threading.Event, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        places = {namespace: f"namespaces/{namespace}/" for namespace in namespaces} or {"": ""}
         self._wanted = {
-            f"{place}{plural}" for place in places for plural in (ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL)
+            namespace: {f"{place}{plural}" for plural in (ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL)}
+            for namespace, place in places.items()
         }
         self._standing: set[str] = set()
-        self._ready = ready
+        self._forbidden: set[str] = set()
+        self._told: dict[str, float] = {}
+        self._ready, self._seconds = ready, seconds
 
     def tracing(self) -> aiohttp.TraceConfig:
         """Return what a session needs for its watches to be seen."""
@@ -266,16 +280,39 @@ class _Watches:
 
     def _answered(self, method: str, url: URL, status: int) -> None:
         verb, place = verb_of(method, url), url.path.rpartition(BASE)[2]
-        if verb not in (WATCH, LIST) or place not in self._wanted:
+        namespace = next((each for each, places in self._wanted.items() if place in places), None)
+        if verb not in (WATCH, LIST) or namespace is None:
             return
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-            self._standing.discard(place)
-        elif verb == WATCH and status == HTTPStatus.OK:
-            self._standing.add(place)
-        if self._standing == self._wanted:
+        match status:
+            case HTTPStatus.FORBIDDEN:
+                self._standing.discard(place)
+                self._forbidden.add(place)
+                self._tell(namespace)
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.NOT_FOUND:
+                self._standing.discard(place)
+                self._forbidden.discard(place)
+            case HTTPStatus.OK:
+                self._forbidden.discard(place)
+                if verb == WATCH:
+                    self._standing.add(place)
+            case _:
+                return
+        there = [places for places in self._wanted.values() if not places <= self._forbidden]
+        if there and all(places <= self._standing for places in there):
             self._ready.set()
         else:
             self._ready.clear()
+
+    def _tell(self, namespace: str) -> None:
+        """Say which namespace may not be watched, and why that may be, every minute for as long as it is so."""
+        now = self._seconds()
+        if namespace and now >= self._told.get(namespace, now):
+            self._told[namespace] = now + TELL_SECONDS
+            log_lines.warning(
+                "namespace %s may not be watched: the Role there was deleted, and `helm upgrade` brings it back, "
+                "or the namespace was: take it off operator.watchNamespaces then",
+                namespace,
+            )
 
 
 class _Kopf:

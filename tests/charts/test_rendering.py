@@ -27,6 +27,12 @@ pytestmark = pytest.mark.charts
 
 every_case = pytest.mark.parametrize("name", NAMED)
 WITH_TOKEN = {"Deployment sagaplane-operator", "Job sagaplane-drain"}
+TEXTS = {
+    *("labels", "annotations", "matchLabels", "nodeSelector", "namespace", "name", "value", "key", "class"),
+    *("secretName", "storageClassName", "priorityClassName"),
+}
+SCRATCH_MEBIBYTES = 64
+"""What may be in /tmp, which most never fill."""
 CLUSTERED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -36,6 +42,16 @@ def test_without_strimzi_the_defaults_are_refused_in_one_sentence_that_names_bot
     (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
     assert "kafka.bootstrapServers" in sentence
     assert "postgresql.existingSecret" in sentence
+
+
+@pytest.mark.parametrize("release", ["1shop", "shop.eu"])
+def test_a_release_whose_name_can_begin_no_names_of_services_needs_another_in_its_place(release: str) -> None:
+    done = template(Case("x"), release)
+    assert done.returncode != 0
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert f"{release}-sagaplane cannot begin the names of Services" in sentence
+    assert "fullnameOverride" in sentence
+    assert template(Case("x", values={"fullnameOverride": "shop"}), release).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -53,6 +69,8 @@ def test_without_strimzi_the_defaults_are_refused_in_one_sentence_that_names_bot
         {"images": {"services": {"digest": "latest"}}},
         {"networkPolicy": {"clients": [{"pods": {}}]}},
         {"traces": {"sample": 2}},
+        {"fullnameOverride": "1shop"},
+        {"fullnameOverride": "shop.eu"},
     ],
     ids=str,
 )
@@ -111,6 +129,38 @@ def test_every_container_says_what_it_asks_of_a_node(name: str) -> None:
         for container in containers(pod):
             for said in ("requests", "limits"):
                 assert container["resources"][said].keys() >= {"cpu", "memory", "ephemeral-storage"}, told
+
+
+@every_case
+def test_a_pod_may_keep_as_much_as_its_volumes_may_hold(name: str) -> None:
+    for told, pod, _ in pods(name):
+        asked = [container["resources"] for container in pod["containers"]]
+        requested, limit = (
+            sum(_mebibytes(its[said]["ephemeral-storage"]) for its in asked) for said in ("requests", "limits")
+        )
+        kept = [volume["emptyDir"] for volume in pod.get("volumes", ()) if "emptyDir" in volume]
+        sizes = [_mebibytes(its["sizeLimit"]) for its in kept if its.get("medium") != "Memory"]
+        assert sum(sizes) < limit, told
+        assert max(sizes, default=0) <= max(requested, SCRATCH_MEBIBYTES), told
+
+
+def test_brokers_that_keep_all_they_have_in_their_pods_ask_for_nodes_with_room_for_it() -> None:
+    (pool,) = of_kind("nothing kept", "KafkaNodePool")
+    assert pool["spec"]["storage"]["volumes"][0]["sizeLimit"] == "10Gi"
+    assert pool["spec"]["resources"]["requests"]["ephemeral-storage"] == "10Gi"
+    assert "ephemeral-storage" not in pool["spec"]["resources"]["limits"]
+
+
+def _mebibytes(quantity: str) -> int:
+    return int(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
+
+
+@pytest.mark.parametrize("name", ["defaults", "cluster", "scaled by lag"])
+def test_the_values_of_a_release_from_before_some_were_there_can_be_used_again(name: str) -> None:
+    case = NAMED[name]
+    without = {"kafka": {"caSecret": None, "clientSecret": None}, "postgresql": {"caSecret": None}}
+    done = template(Case("x", case.files, {**case.values, **without}, case.strimzi))
+    assert done.returncode == 0, done.stderr
 
 
 @every_case
@@ -253,21 +303,31 @@ def test_the_manifests_of_the_same_values_are_the_same_but_for_passwords() -> No
 
 @pytest.mark.parametrize("operator", [{}, {"watchNamespaces": ["no", "5"]}, {"clusterWide": True}], ids=str)
 def test_names_that_look_like_numbers_or_truths_stay_names(operator: Mapping[str, Any]) -> None:
-    named = {"nameOverride": "7", "commonLabels": {"team": "8"}}
-    values = {**named, "crds": {"enabled": False}, "operator": operator}
-    case = Case("x", NAMED["cluster"].files, values, strimzi=False)
+    named = {"fullnameOverride": "y", "nameOverride": "7", "commonLabels": {"team": "8"}, "priorityClassName": "9"}
+    secret, scaled = {"name": "1234", "key": "5"}, {"keda": {"enabled": True}}
+    kafka = {"existingSecret": "1234", "caSecret": secret, "clientSecret": {**secret, "certificate": "6"}}
+    postgresql = {"existingSecret": "1234", "caSecret": secret}
+    ours = {"crds": {"enabled": False}, "operator": operator, "serviceDefaults": scaled}
+    case = Case("x", NAMED["cluster"].files, {**named, **ours, "kafka": kafka, "postgresql": postgresql}, strimzi=False)
     done = template(case, release="12345678", namespace="no")
     assert done.returncode == 0, done.stderr
     for found in yaml.safe_load_all(done.stdout):
         assert [path for path, name in _names(found) if not isinstance(name, str)] == []
 
 
+def test_a_class_of_disks_that_looks_like_a_number_stays_a_name() -> None:
+    inside = {"inside": {"storage": {"class": "7"}}}
+    done = template(Case("x", values={"crds": {"enabled": False}, "kafka": inside, "postgresql": inside}))
+    assert done.returncode == 0, done.stderr
+    for found in yaml.safe_load_all(done.stdout):
+        assert [path for path, name in _names(found) if not isinstance(name, str)] == []
+
+
 def _names(found: object, path: str = "", *, named: bool = False) -> Iterator[tuple[str, object]]:
-    """Yield what Kubernetes wants as a text, and where it stands: namespaces, labels, annotations and variables."""
+    """Yield what Kubernetes wants as a text, and where it stands: `TEXTS`, and whatever labels and annotations hold."""
     if isinstance(found, dict):
         for key, inner in found.items():
-            texts = key in ("labels", "annotations", "matchLabels", "nodeSelector", "namespace", "name", "value")
-            yield from _names(inner, f"{path}.{key}", named=texts or named)
+            yield from _names(inner, f"{path}.{key}", named=key in TEXTS or named)
     elif isinstance(found, list):
         for inner in found:
             yield from _names(inner, f"{path}[]")

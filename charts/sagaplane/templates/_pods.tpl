@@ -16,7 +16,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .root.Values.nodeSelector }}
 nodeSelector:
@@ -41,7 +41,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .root.Values.nodeSelector }}
 affinity:
@@ -89,6 +89,23 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/*
+What a server inside asks of a node: what it stores in its pod counts against the pod's ephemeral storage, beside logs and /tmp,
+for which half a GiB is. The argument is a dict of storage and resources.
+*/}}
+{{- define "sagaplane.storing" -}}
+{{- $resources := .resources | default dict | deepCopy -}}
+{{- if eq .storage.type "ephemeral" -}}
+{{- $unit := regexFind "[MGT]i$" .storage.size -}}
+{{- $mebibytes := mul (trimSuffix $unit .storage.size | int64) (get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) $unit) -}}
+{{- $_ := set $resources "requests" (set ($resources.requests | default dict) "ephemeral-storage" .storage.size) -}}
+{{- if hasKey ($resources.limits | default dict) "ephemeral-storage" -}}
+{{- $_ := set $resources.limits "ephemeral-storage" (printf "%dMi" (add $mebibytes 512)) -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $resources }}
+{{- end -}}
+
 {{/* How a user of ours comes to the brokers: the argument is a dict of root and user. */}}
 {{- define "sagaplane.kafkaEnv" -}}
 {{- $kafka := .root.Values.kafka -}}
@@ -116,16 +133,16 @@ securityContext:
   value: {{ $kafka.saslMechanism }}
 - name: SAGAPLANE_KAFKA_SASL_USERNAME
   valueFrom:
-    secretKeyRef: {name: {{ $kafka.existingSecret }}, key: {{ printf "%susername" $prefix }}}
+    secretKeyRef: {name: {{ $kafka.existingSecret | quote }}, key: {{ printf "%susername" $prefix }}}
 - name: SAGAPLANE_KAFKA_SASL_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ $kafka.existingSecret }}, key: {{ printf "%spassword" $prefix }}}
+    secretKeyRef: {name: {{ $kafka.existingSecret | quote }}, key: {{ printf "%spassword" $prefix }}}
 {{- end }}
-{{- if $kafka.caSecret.name }}
+{{- if ($kafka.caSecret).name }}
 - name: SAGAPLANE_KAFKA_CA_FILE
   value: /etc/sagaplane/kafka/ca.crt
 {{- end }}
-{{- if $kafka.clientSecret.name }}
+{{- if ($kafka.clientSecret).name }}
 - name: SAGAPLANE_KAFKA_CERT_FILE
   value: /etc/sagaplane/kafka-client/tls.crt
 - name: SAGAPLANE_KAFKA_KEY_FILE
@@ -146,18 +163,18 @@ securityContext:
   secret:
     secretName: {{ include "sagaplane.fullname" .root }}-cluster-ca-cert
     items: [{key: ca.crt, path: ca.crt}]
-{{- else if $kafka.caSecret.name }}
+{{- else if ($kafka.caSecret).name }}
 - name: kafka
   secret:
-    secretName: {{ $kafka.caSecret.name }}
-    items: [{key: {{ $kafka.caSecret.key }}, path: ca.crt}]
+    secretName: {{ $kafka.caSecret.name | quote }}
+    items: [{key: {{ $kafka.caSecret.key | quote }}, path: ca.crt}]
 {{- end }}
 {{- with $kafka.clientSecret }}
 {{- if .name }}
 - name: kafka-client
   secret:
-    secretName: {{ include "sagaplane.clientSecret" $ }}
-    items: [{key: {{ .certificate }}, path: tls.crt}, {key: {{ .key }}, path: tls.key}]
+    secretName: {{ include "sagaplane.clientSecret" $ | quote }}
+    items: [{key: {{ .certificate | quote }}, path: tls.crt}, {key: {{ .key | quote }}, path: tls.key}]
 {{- end }}
 {{- end }}
 - name: tmp
@@ -165,10 +182,10 @@ securityContext:
 {{- end -}}
 
 {{- define "sagaplane.kafkaMounts" -}}
-{{- if or (include "sagaplane.kafkaInside" .) .Values.kafka.caSecret.name }}
+{{- if or (include "sagaplane.kafkaInside" .) (.Values.kafka.caSecret).name }}
 - {name: kafka, mountPath: /etc/sagaplane/kafka, readOnly: true}
 {{- end }}
-{{- if .Values.kafka.clientSecret.name }}
+{{- if (.Values.kafka.clientSecret).name }}
 - {name: kafka-client, mountPath: /etc/sagaplane/kafka-client, readOnly: true}
 {{- end }}
 - {name: tmp, mountPath: /tmp}
@@ -185,14 +202,14 @@ securityContext:
 {{- if .name }}
 - name: postgresql
   secret:
-    secretName: {{ .name }}
-    items: [{key: {{ .key }}, path: ca.crt}]
+    secretName: {{ .name | quote }}
+    items: [{key: {{ .key | quote }}, path: ca.crt}]
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "sagaplane.databaseMounts" -}}
-{{- if .Values.postgresql.caSecret.name }}
+{{- if (.Values.postgresql.caSecret).name }}
 - {name: postgresql, mountPath: /etc/sagaplane/postgresql, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -206,7 +223,7 @@ securityContext:
       name: {{ include "sagaplane.fullname" .root }}-database
       key: {{ .service }}-url
       {{- else }}
-      name: {{ .root.Values.postgresql.existingSecret }}
+      name: {{ .root.Values.postgresql.existingSecret | quote }}
       key: {{ ternary (printf "%s-url" .service) "url" .root.Values.postgresql.urlPerService }}
       {{- end }}
 {{- end -}}

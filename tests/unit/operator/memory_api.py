@@ -61,6 +61,8 @@ class MemoryApi:
         self.objects: dict[Place, Body] = {}
         self.watchers: list[Watcher] = []
         self.fate: Fate = no_fault
+        self.forbidden: set[str] = set()
+        """Namespaces in which nobody may list anything."""
         self.calls: Counter[str] = Counter()
         self.released: Callable[[Body], None] = lambda _: None
         self._clock = clock
@@ -84,6 +86,15 @@ class MemoryApi:
             return
         metadata = was["metadata"] | {"generation": was["metadata"]["generation"] + 1}
         self._store(place, {**was, "metadata": metadata, "spec": was["spec"] | spec})
+
+    def replace(self, namespace: str, name: str, *taken: str, **spec: Any) -> None:  # noqa: ANN401 - whatever a spec has
+        """Take metadata off an OrderSaga and change its spec, as `kubectl replace` does: its status stays."""
+        place = (ORDER_SAGA_PLURAL, namespace, name)
+        was = self.objects[place]
+        spec = was["spec"] | spec
+        generation = was["metadata"]["generation"] + (spec != was["spec"])
+        left = {field: value for field, value in was["metadata"].items() if field not in taken}
+        self._store(place, {**was, "metadata": {**left, "generation": generation}, "spec": spec})
 
     def overwrite_status(self, namespace: str, name: str, **status: Any) -> None:  # noqa: ANN401 - whatever a status has
         """Change the status of an OrderSaga as somebody does who should not."""
@@ -122,6 +133,8 @@ class MemoryApi:
         **query: Any,  # noqa: ANN401
     ) -> Body:
         del group, version
+        if namespace in self.forbidden:
+            raise refused(403, f"{plural} is forbidden in the namespace {namespace}")
         places = sorted(p for p in self.objects if p[0] == plural and namespace in (None, p[1]))
         first = int(query.get("_continue") or 0)
         last = first + int(query["limit"])

@@ -13,6 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from kopf._cogs.clients.errors import APIForbiddenError
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from typing_extensions import override
@@ -41,6 +42,8 @@ class ApiServer:
     """Resources that are not served."""
     forbidden: dict[str, int] = field(default_factory=dict)
     """What whoever asks for these resources is told."""
+    gone_namespaces: set[str] = field(default_factory=set)
+    """Where nobody may do anything, for the Role there went too."""
     objects: int = 0
     """How many OrderSagas there are to be listed."""
     asked: list[str] = field(default_factory=list)
@@ -61,6 +64,8 @@ class ApiServer:
         if self.status is not None:
             return web.json_response({"kind": "Status", "code": self.status, "message": "no"}, status=self.status)
         last = request.path.rpartition("/")[2]
+        if any(f"/namespaces/{namespace}/" in request.path for namespace in self.gone_namespaces):
+            return web.json_response({"kind": "Status", "code": 403, "message": "no"}, status=403)
         if last in self.forbidden:
             code = self.forbidden[last]
             return web.json_response({"kind": "Status", "code": code, "message": "no"}, status=code)
@@ -325,6 +330,96 @@ async def test_whoever_may_not_watch_is_not_ready(status: int, tmp_path: Path, m
         finally:
             stop.set()
             await asyncio.wait_for(watching, SECONDS_MAX)
+
+
+async def test_a_namespace_that_was_deleted_keeps_nobody_from_being_ready_and_is_watched_again_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(handlers, "PATIENCE", (0.2,) * 5)
+    monkeypatch.setattr(handlers, "AGAIN_SECONDS", 0.05)
+    server, stop, nobody = ApiServer(gone_namespaces={"team-a"}), asyncio.Event(), cast("Any", Nobody())
+    ready, in_it = threading.Event(), f"GET {BASE}/namespaces/team-a/{ORDER_SAGA_PLURAL}"
+    async with server.started() as host:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, host)))
+        watch = handlers.keep_watching(nobody, nobody, ApiRequests(), ("shop", "team-a"), ready, stop)
+        watching = asyncio.create_task(watch)
+        try:
+            await until(lambda: sum(asked.startswith(in_it) for asked in server.asked) > 2 * len(handlers.PATIENCE))
+            await until(ready.is_set)
+            server.gone_namespaces = set()
+            await until(lambda: any(asked.startswith(f"{in_it}?watch=true") for asked in server.asked))
+            await until(ready.is_set)
+        finally:
+            stop.set()
+            await asyncio.wait_for(watching, SECONDS_MAX)
+    assert [record for record in caplog.records if record.getMessage().startswith("namespace team-a may not")]
+
+
+@pytest.mark.parametrize("others_stand", [True, False])
+async def test_kopf_is_begun_again_unnoticed_when_it_gives_up_a_namespace_that_is_done_without(
+    others_stand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, stop, were = threading.Event(), asyncio.Event(), list[bool]()
+    if others_stand:
+        ready.set()
+
+    async def give_up(*_: object) -> None:
+        were.append(ready.is_set())
+        if len(were) == 2 or not others_stand:
+            stop.set()
+        raise APIForbiddenError(None, status=403, headers={})
+
+    monkeypatch.setattr(handlers, "watch", give_up)
+    nobody = cast("Any", Nobody())
+    watching = handlers.keep_watching(nobody, nobody, ApiRequests(), ("shop", "team-a"), ready, stop)
+    await asyncio.wait_for(watching, handlers.AGAIN_SECONDS / 2)
+    assert were == ([True, True] if others_stand else [False])
+
+
+@dataclass
+class Answers:
+    """What the API server answered to those who watch, as it is seen."""
+
+    namespaces: tuple[str, ...]
+    seconds: float = 1000.0
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._watches = handlers._Watches(self.namespaces, self.ready, lambda: self.seconds)
+
+    def come(self, status: int, namespace: str, *plurals: str) -> bool:
+        """Take these answers to watches, and tell whether the operator is ready."""
+        for plural in plurals or (ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL):
+            place = f"namespaces/{namespace}/{plural}" if namespace else plural
+            self._watches._answered("GET", URL(f"https://api{BASE}/{place}?watch=true"), status)
+        return self.ready.is_set()
+
+
+def test_rights_that_are_missing_in_a_namespace_that_is_there_keep_the_operator_from_being_ready() -> None:
+    answers = Answers(("shop", "team-a"))
+    assert not answers.come(200, "shop")
+    assert answers.come(200, "team-a")
+    assert not answers.come(403, "team-a", ORDER_SAGA_PLURAL), "the definitions there are still shown"
+    assert answers.come(403, "team-a", SAGA_DEFINITION_PLURAL), "nothing there is: it went"
+    assert not answers.come(404, "team-a", ORDER_SAGA_PLURAL), "it may be asked for, and is not served"
+    assert not answers.come(401, "shop", ORDER_SAGA_PLURAL)
+
+
+@pytest.mark.parametrize("namespaces", [(), ("shop",), ("shop", "team-a")], ids=str)
+def test_whoever_may_watch_nothing_at_all_is_not_ready(namespaces: tuple[str, ...]) -> None:
+    answers = Answers(namespaces)
+    assert [answers.come(200, namespace) for namespace in namespaces or ("",)][-1]
+    assert not [answers.come(403, namespace) for namespace in namespaces or ("",)][-1]
+
+
+def test_a_namespace_that_may_not_be_watched_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    answers = Answers(("shop", "team-a"))
+    for _ in range(25):
+        answers.come(403, "team-a")
+        answers.seconds += 5
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert all("team-a" in line and "operator.watchNamespaces" in line for line in told)
 
 
 class OnceReady(threading.Event):

@@ -5,6 +5,7 @@ from tests.unit.operator.memory_api import Fault, MemoryApi, MemoryCluster, refu
 from tests.unit.operator.operators import KEY, NAME, NAMESPACE, at_once, is_held, manifest
 
 from saga_operator import drain
+from saga_operator.cluster import RefusedError
 from saga_operator.resources import FINALIZER, ORDER_SAGA_PLURAL
 from sagakit.testing.rehearsal import HandClock
 
@@ -22,8 +23,8 @@ def make(api: MemoryApi, name: str, phase: str | None, *finalizers: str) -> None
     api.make(ORDER_SAGA_PLURAL, body | ({"status": {"phase": phase}} if phase else {}))
 
 
-async def waited(api: MemoryApi, seconds: int = 0) -> list[str]:
-    left = await drain._wait(MemoryCluster(api), (), seconds)
+async def waited(api: MemoryApi, seconds: int = 0, *namespaces: str) -> list[str]:
+    left = await drain._wait(MemoryCluster(api), namespaces, NAMESPACE, seconds)
     return [body["metadata"]["name"] for body in left]
 
 
@@ -49,17 +50,49 @@ async def test_nobody_waits_when_everything_has_ended(api: MemoryApi) -> None:
 
 async def test_it_goes_on_as_soon_as_the_last_has_ended(api: MemoryApi, monkeypatch: pytest.MonkeyPatch) -> None:
     make(api, NAME, "Running")
-    monkeypatch.setattr(drain, "LOOK_SECONDS", 0.0)
-    looks = []
+    looks = ends_at_the_third_look(api, monkeypatch)
+    assert await waited(api, 3600) == [NAME]
+    assert len(looks) in (3, 4)
 
-    def ends_at_the_third_look(call: str) -> None:
+
+def ends_at_the_third_look(api: MemoryApi, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the saga end while somebody looks for the third time; return what is asked."""
+    monkeypatch.setattr(drain, "LOOK_SECONDS", 0.0)
+    looks: list[str] = []
+
+    def ends(call: str) -> None:
         looks.append(call)
         if len(looks) == 3:
             api.objects[ORDER_SAGA_PLURAL, *KEY]["status"] = {"phase": "Completed"}
 
-    api.fate = ends_at_the_third_look
-    assert await waited(api, 3600) == [NAME]
-    assert len(looks) in (3, 4)
+    api.fate = ends
+    return looks
+
+
+async def test_a_namespace_that_was_deleted_keeps_nobody_from_letting_the_others_go(
+    api: MemoryApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(drain, "say", said.append)
+    make(api, NAME, "Running")
+    api.forbidden = {"team-a"}
+    ends_at_the_third_look(api, monkeypatch)
+    assert await waited(api, 3600, "team-a", NAMESPACE) == [NAME]
+    (sentence,) = [line for line in said if "team-a" in line]
+    assert "was deleted, or the operator's Role" in sentence
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "namespaces"),
+    [({NAMESPACE}, (NAMESPACE, "team-a")), ({"team-a"}, ("team-a",)), ({"team-a", "team-b"}, ("team-a", "team-b"))],
+    ids=["that of the release is there", "the only one", "all"],
+)
+async def test_whoever_may_see_nothing_that_is_there_says_so_and_does_not_end_well(
+    forbidden: set[str], namespaces: tuple[str, ...], api: MemoryApi
+) -> None:
+    api.forbidden = forbidden
+    with pytest.raises(RefusedError, match="is forbidden in the namespace"):
+        await waited(api, 0, *namespaces)
 
 
 @pytest.mark.parametrize("status", [409, 404])

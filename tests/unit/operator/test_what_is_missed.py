@@ -19,7 +19,7 @@ from saga_operator.definitions import DefinitionKeeper
 from saga_operator.engine import STALE_MAX
 from saga_operator.orders import OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import IN_DOUBT
-from saga_operator.resources import FINALIZER, GROUP, ORDER_SAGA_PLURAL, VERSION
+from saga_operator.resources import FINALIZER, GROUP, ORDER_SAGA_PLURAL, STARTED_AT, VERSION
 from saga_operator.sweeping import Sweeper
 from sagakit.core.facts import Phase
 
@@ -67,6 +67,57 @@ def test_a_malformed_resource_may_leave_though_the_first_write_failed(status: in
     world.settle()
     assert world.api.order_saga(*KEY) is None
     assert not operator.engine.malformed
+
+
+def malformed(**spec: Any) -> Operators:  # noqa: ANN401 - whatever a spec has
+    world = Operators()
+    world.start()
+    world.api.make(ORDER_SAGA_PLURAL, manifest(order=MALFORMED, **spec))
+    world.settle(1)
+    return world
+
+
+def test_a_malformed_resource_is_removed_when_it_has_been_told_for_long_enough() -> None:
+    world = malformed(ttlSecondsAfterFinished=100)
+    world.pass_time(90)
+    world.kill(world.everyone[0])
+    world.start()
+    world.settle(5)
+    assert world.api.order_saga(*KEY) is not None
+    world.settle(20)
+    assert world.api.order_saga(*KEY) is None
+
+
+def test_a_malformed_resource_is_told_once_however_often_an_operator_starts() -> None:
+    world = malformed()
+    before = its_status(world)
+    for _ in range(2):
+        world.kill(world.everyone[0])
+        world.start()
+        world.settle(50)
+        world.pass_time(50)
+    assert its_status(world) == before
+    assert world.api.calls[STATUS] == 1
+
+
+@pytest.mark.parametrize("witness", ["mark", "status"])
+def test_a_malformed_resource_for_which_something_was_begun_is_not_removed(witness: str) -> None:
+    world = Operators()
+    body = manifest(order=MALFORMED, ttlSecondsAfterFinished=0)
+    body["metadata"]["finalizers"] = [FINALIZER]
+    if witness == "mark":
+        body["metadata"]["annotations"] = {STARTED_AT: "2026-01-01T12:00:00+00:00"}
+    else:
+        body["status"] = {"startTime": "2026-01-01T12:00:00Z"}
+    world.api.make(ORDER_SAGA_PLURAL, body)
+    world.start()
+    world.settle(50)
+    assert "deletionTimestamp" not in world.api.objects[ORDER_SAGA_PLURAL, *KEY]["metadata"]
+    world.api.remove(*KEY)
+    world.kill(world.everyone[0])
+    world.start()
+    world.settle(50)
+    assert world.api.order_saga(*KEY) is not None
 
 
 def test_the_generation_that_was_seen_is_written_though_that_was_refused_for_a_while() -> None:
@@ -245,11 +296,11 @@ def test_a_clash_with_the_order_that_we_sent_before_is_no_refusal() -> None:
     assert its_status(world)["phase"] == Phase.COMPLETED
 
 
-def sweep(world: Operators) -> Sweeper:
+def sweep(world: Operators, *namespaces: str) -> Sweeper:
     engine = world.everyone[0].engine
     cluster = MemoryCluster(world.api)
     keeper = DefinitionKeeper(cluster, *cast("Any", (None, None, world.clock, lambda: True)))
-    return Sweeper(cluster, engine, keeper, ())
+    return Sweeper(cluster, engine, keeper, namespaces)
 
 
 @pytest.mark.parametrize("order", [ORDER, MALFORMED])
@@ -270,6 +321,30 @@ def test_what_was_deleted_while_nobody_watched_is_forgotten_after_the_next_watch
     assert len(operator.engine.taken_up()) == 2, "nobody knows"
     at_once(sweeper.step())
     assert [*operator.engine.taken_up()] == [(NAMESPACE, "order-2")]
+
+
+def test_a_namespace_that_was_deleted_keeps_nobody_from_sweeping_the_others() -> None:
+    world = Operators()
+    operator = world.start()
+    body = manifest("order-2")
+    body["metadata"]["namespace"] = "team-a"
+    for each in (manifest(), body):
+        world.api.make(ORDER_SAGA_PLURAL, each)
+    world.settle()
+    sweeper = sweep(world, "team-a", NAMESPACE)
+    world.api.watchers.remove(operator.watch)
+    world.api.remove(*KEY)
+    world.api.remove("team-a", "order-2")
+    world.api.forbidden = {"team-a"}
+    sweeper._cluster.requests.watch_restarts += 1
+    at_once(sweeper.step())
+    assert [*operator.engine.taken_up()] == [("team-a", "order-2")], "of this one nobody knows"
+    lists = world.api.calls[f"list {ORDER_SAGA_PLURAL}"]
+    at_once(sweeper.step())
+    assert world.api.calls[f"list {ORDER_SAGA_PLURAL}"] == lists, "what was swept is not looked at again"
+    world.api.forbidden = set()
+    at_once(sweeper.step())
+    assert not operator.engine.taken_up()
 
 
 def test_a_definition_that_was_deleted_while_nobody_watched_is_forgotten() -> None:
