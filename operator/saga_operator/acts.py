@@ -11,6 +11,8 @@ from saga_operator.cluster import Cluster, ClusterError, NotThereError, RefusedE
 from saga_operator.held import Held, Key, Malformed, encoded
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from saga_operator.reconcile import (
+    CONTESTABLE,
+    CONTESTED,
     IN_DOUBT,
     Find,
     Hold,
@@ -23,6 +25,7 @@ from saga_operator.reconcile import (
     SpeakAbort,
     Wish,
     deadline_of,
+    grants,
     idempotency_key,
 )
 from saga_operator.report import report_malformed
@@ -191,18 +194,20 @@ class Acts:
         """Say in the status why the resource means nothing. Where nothing was begun for it, it may leave at once."""
         metadata = malformed.metadata
         finalizers = [str(name) for name in metadata.get("finalizers") or ()]
-        begun = STARTED_AT in (metadata.get("annotations") or {})
         if metadata.get("deletionTimestamp"):
-            if FINALIZER in finalizers and not begun:
+            if FINALIZER in finalizers and not malformed.begun:
                 left = [name for name in finalizers if name != FINALIZER]
                 patch = {"resourceVersion": metadata.get("resourceVersion"), "finalizers": left or None}
                 await self.cluster.patch_ordersaga(*key, {"metadata": patch})
             return
         if malformed.told:
             return
-        body = report_malformed(malformed.sentence, int(metadata.get("generation") or 1), self.clock.now()).to_body()
+        now = self.clock.now()
+        ended_at = min(malformed.ended_at or now, now)
+        generation = int(metadata.get("generation") or 1)
+        body = report_malformed(malformed.sentence, generation, ended_at, malformed.started_at).to_body()
         await self.cluster.apply_status(ORDER_SAGA_KIND, ORDER_SAGA_PLURAL, *key, str(metadata["uid"]), body)
-        malformed.told = True
+        malformed.told, malformed.ended_at = True, ended_at
 
     async def warn(self, held: Held, reason: str, note: str) -> None:
         """Tell by an Event that something was not done; once for each note."""
@@ -210,16 +215,15 @@ class Acts:
 
     async def _hold(self, held: Held, move: Hold) -> None:
         its = held.resource
-        fresh = STARTED_AT not in its.annotations and its.spec.saga_ref is None
         metadata: dict[str, Any] = {"resourceVersion": its.resource_version}
-        if fresh:
+        if STARTED_AT not in its.annotations and its.spec.saga_ref is None:
             metadata["annotations"] = {STARTED_AT: move.started_at.isoformat()}
         if move.finalizer and FINALIZER not in its.finalizers:
             metadata["finalizers"] = [*its.finalizers, FINALIZER]
         answer = await self.cluster.patch_ordersaga(*held.key, {"metadata": metadata})
         held.resource = _newer(held.resource, answer)
-        if fresh and FINALIZER not in its.finalizers and its.spec.idempotency_key is None:
-            held.know(presence=Presence.ABSENT)  # with a key of its own, an earlier resource may have placed it
+        if move.first:
+            held.know(presence=Presence.ABSENT)
 
     async def _place(self, held: Held, move: Place) -> None:
         its = held.resource
@@ -228,8 +232,9 @@ class Acts:
         except RefusedOrderError as error:
             if error.field in PASSING_FIELDS:
                 raise OrdersUnavailableError(str(error), undone=True) from error
-            if error.conflict and error.field != CORRELATION_FIELD and its.spec.idempotency_key is None:
-                # Nobody else has this key: it is our own order, sent before with what has changed since.
+            ours = its.spec.idempotency_key is None or not held.known.surely_absent
+            if error.conflict and error.field != CORRELATION_FIELD and ours:
+                # It is our own order, sent before with what has changed since, as far as anybody can tell now.
                 held.know(presence=Presence.UNKNOWN)
                 raise OrdersUnavailableError(str(error)) from error
             held.know(refusal=Refusal(str(error), conflict=error.conflict), trouble="")
@@ -267,6 +272,13 @@ class Acts:
         held.know(asked=asked, retry_token=token, retries=retries, declined=declined, trouble="")
         if not granted.granted:
             await self.warn(held, f"{move.verb.value.title().replace('-', '')}Refused", granted.sentence)
+            return
+        generation, number = held.resource.generation, grants(held.resource, known, move.verb) + 1
+        before = known.granted if known.granted_generation == generation else {}
+        held.know(granted={**before, move.verb: number}, granted_generation=generation)
+        if number == CONTESTED and move.verb in CONTESTABLE:
+            note = f"{move.verb} was granted {number} times and undone again: somebody else, perhaps another OrderSaga "
+            await self.warn(held, "WishContested", f"{note}of this saga, wishes the opposite; it is wished less often")
 
     async def _speak(self, held: Held, move: SpeakAbort) -> None:
         """Publish the one AbortSaga of this saga; its id is the same whoever publishes it, so several are one."""

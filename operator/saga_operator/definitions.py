@@ -43,6 +43,8 @@ class DefinitionKeeper:
     resources: dict[tuple[str, str], DefinitionResource] = field(default_factory=dict)
     malformed: dict[tuple[str, str], str] = field(default_factory=dict)
     changed: Callable[[], None] = lambda: None
+    _published: set[str] = field(default_factory=set)
+    """What this process has told; it is known when it is read back."""
     _written: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def seen(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
@@ -93,14 +95,16 @@ class DefinitionKeeper:
             await self._tell(its, ("Invalid", str(error)), None)
             return
         holds = self.known.sagas.get(saga.ref)
-        if holds is None and len(self.known.sagas) >= DEFINITIONS_MAX:
-            said = f"there are {len(self.known.sagas)} definitions, which is all that there may be"
+        there = self.known.sagas.keys() | self._published
+        if saga.ref not in there and len(there) >= DEFINITIONS_MAX:
+            said = f"there are {len(there)} definitions, which is all that there may be"
             await self._tell(its, None, ("TooMany", said))
             return
         if holds is None:
             try:
                 await self.log.publish([defined(saga, "operator", self.clock.now())])
                 self.counts["published"] += 1
+                self._published.add(saga.ref)
             except LogUnavailableError as error:
                 await self._tell(its, None, ("Unavailable", str(error)))
                 raise

@@ -25,9 +25,9 @@ from saga_operator.reconcile import (
     Release,
     Remove,
     SpeakAbort,
+    is_new,
     reconcile,
     saga_id_of,
-    started_at,
 )
 from saga_operator.report import report
 from saga_operator.resources import MalformedError, OrderSaga, parse
@@ -94,11 +94,11 @@ class Engine:
         try:
             resource = parse(body)
         except MalformedError as error:
-            known, malformed = self.malformed.get(key), Malformed(metadata, str(error))
+            known, malformed = self.malformed.get(key), Malformed.of(body, str(error))
             if known is None or known.sentence != malformed.sentence:
                 log_lines.warning("OrderSaga %s/%s is malformed: %s", *key, error)
-            elif known.metadata.get("uid") == metadata.get("uid"):
-                malformed.told = known.told
+            elif known.told and known.metadata.get("uid") == metadata.get("uid"):
+                malformed.told, malformed.ended_at = True, malformed.ended_at or known.ended_at
             self._forget(key)
             self.malformed[key] = malformed
             self.visit(key)
@@ -276,6 +276,12 @@ class Engine:
     async def _tell_malformed(self, key: Key, malformed: Malformed) -> None:
         try:
             await self.acts.tell_malformed(key, malformed)
+            now = self.clock.now()
+            gone_at = malformed.gone_at(now)
+            if gone_at is not None and gone_at <= now:
+                await self.acts.cluster.delete_ordersaga(*key, str(malformed.metadata["uid"]))
+            elif gone_at is not None:
+                self._wake(key, gone_at)
         except NotThereError:
             self._forget(key)
         except ClusterError as error:
@@ -422,7 +428,7 @@ def _unknown(resource: OrderSaga, now: datetime) -> Known:
     Whoever led before may have sent its order a moment ago.
     """
     seen = resource.status
-    sent = resource.spec.saga_ref is None and started_at(resource) is not None
+    sent = resource.spec.saga_ref is None and not is_new(resource, now)
     return Known(
         saga_id_of(resource),
         doubted_until=now + IN_DOUBT if sent else None,

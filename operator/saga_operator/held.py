@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
 
 import msgspec
 
 from saga_operator.reconcile import Known, Presence
-from saga_operator.report import RETRYING
-from saga_operator.resources import OrderSaga, shortened
+from saga_operator.report import RETRYING, report_malformed
+from saga_operator.resources import STARTED_AT, OrderSaga, shortened
 from sagakit.core.facts import Phase
 
 Key = tuple[str, str]
@@ -21,6 +21,9 @@ WHY = ("Succeeded", "Reconciling")
 """The conditions of a running saga that say why it stands where it does."""
 BEHIND = timedelta(seconds=30)
 """How far the watch may be behind our own writes."""
+_Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+_Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def encoded(status: Mapping[str, Any]) -> bytes:
@@ -32,13 +35,38 @@ def encoded(status: Mapping[str, Any]) -> bytes:
 class Malformed:
     """A resource that means nothing: what the API server shows about it, why, and whether its status says so.
 
+    `started_at` and `ended_at` are what its status says, and `ttl_seconds` how long after its end it is to be deleted.
     `wakes_at` is when it is to be looked at by itself.
     """
 
     metadata: Mapping[str, Any]
     sentence: str
     told: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    ttl_seconds: int | None = None
     wakes_at: datetime | None = None
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], sentence: str) -> Self:
+        """Return what such a body says; of whatever kind its parts are."""
+        metadata, spec, status = (_mapping(body.get(name)) for name in ("metadata", "spec", "status"))
+        told = status.get("message") == report_malformed(sentence, 1, _EARLIEST).to_body()["message"]
+        started_at, ended_at = (_readable(status.get(name), _Aware) for name in ("startTime", "completionTime"))
+        ttl_seconds = _readable(spec.get("ttlSecondsAfterFinished"), _Seconds)
+        return cls(metadata, sentence, told, started_at, ended_at, ttl_seconds)
+
+    @property
+    def begun(self) -> bool:
+        """True when something was begun for it before it meant nothing."""
+        return self.started_at is not None or STARTED_AT in _mapping(self.metadata.get("annotations"))
+
+    def gone_at(self, now: datetime) -> datetime | None:
+        """Return when it is to be deleted; None while its status does not say why, and where something was begun."""
+        leaves = bool(self.metadata.get("deletionTimestamp"))
+        if leaves or self.begun or not self.told or self.ended_at is None or self.ttl_seconds is None:
+            return None
+        return min(self.ended_at, now) + timedelta(seconds=self.ttl_seconds)
 
 
 @dataclass
@@ -119,3 +147,15 @@ class Held:
         if self.written_at is not None:
             return self.written_at + timedelta(seconds=spacing_seconds)
         return self.since if terminal else self.since + timedelta(seconds=settle_seconds)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _readable(value: object, kind: Any) -> Any:  # noqa: ANN401 - a type expression, and what is of it
+    """Return the value as that type; None when it is none."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None

@@ -1,6 +1,7 @@
 """The order service, as the operator asks it: place, look, and pass on what a resource wishes."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,10 @@ ACTOR = "operator"
 PAGE = 100
 SHOWN_CHARACTERS_MAX = 80
 JSON = {"Content-Type": "application/json"}
+NO_SAGAS = frozenset({".", "..", "batch"})
+"""What a resource may name, and no saga is called: as the end of a path each is another place."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a resource may say in its reasons, and the order service refuses."""
 
 
 class OrdersUnavailableError(Exception):
@@ -191,6 +196,8 @@ class OrderService:
 
     async def find(self, saga_id: str) -> Told | None:
         """Return the saga, or None when the order service has none of that id: a correlation id anybody may choose."""
+        if saga_id in NO_SAGAS:
+            return None
         answer = await self._ask("GET", f"/sagas/{quote(saga_id, safe='')}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
@@ -203,8 +210,10 @@ class OrderService:
 
     async def wish(self, saga_id: str, verb: Verb, reason: str, actor: str) -> Granted | None:
         """Pass a wish on; None when the order service has no such saga."""
+        if saga_id in NO_SAGAS:
+            return None
         path = f"/sagas/{quote(saga_id, safe='')}/{verb}"
-        body = msgspec.json.encode({"reason": reason})
+        body = msgspec.json.encode({"reason": CONTROLS.sub(" ", reason)})
         answer = await self._ask("POST", path, {**JSON, "X-Actor": actor}, body)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None

@@ -19,10 +19,18 @@ from shop_contracts.identity import keyed_order_id
 
 AGAIN = timedelta(seconds=5)
 """How long a wish that was granted may take to show before it is wished again."""
+CONTESTED = 3
+"""How often a wish is granted before it is told that somebody wishes the opposite."""
+DOUBLED_MAX = 6
+"""How often the wait doubles before such a wish is passed on again: up to 320 s."""
+NEW = timedelta(seconds=10)
+"""How long after it was made a resource that nobody wrote to is known to be untouched."""
 IN_DOUBT = timedelta(seconds=20)
 """How long after it was sent, and not answered, an order may still be placed."""
 LOOK_AGAIN = timedelta(seconds=30)
 """How often a running saga is looked up at the order service, in case something was not heard."""
+CONTESTABLE = (Verb.SUSPEND, Verb.RESUME)
+"""Wishes that somebody else can undo."""
 DELETED = "its OrderSaga was deleted"
 UNNAMED_REASON = "asked by its OrderSaga"
 
@@ -47,10 +55,11 @@ class Refusal:
 class Known:
     """What is known of the saga of one resource.
 
-    It is absent only when the order service said so: an order whose placing has no known outcome is unknown. That it is
-    absent is certain only when it was said after `doubted_until`. `trouble` is why the last move failed. `spoken` tells
-    that we published its AbortSaga; `asked` when each wish was last passed on; `declined` what the order service
-    answered to a wish that it did not grant, and `retry_token` for which token a retry was asked.
+    It is absent only when the order service said so, or when nothing can have been sent: an order whose placing has no
+    known outcome is unknown. That it is absent is certain only when it was said after `doubted_until`. `trouble` is why
+    the last move failed. `spoken` tells that we published its AbortSaga; `asked` when each wish was last passed on, and
+    `granted` how often for the spec of `granted_generation`; `declined` what the order service answered to a wish that
+    it did not grant, and `retry_token` for which token a retry was asked.
     """
 
     saga_id: str
@@ -63,6 +72,8 @@ class Known:
     looked_at: datetime | None = None
     doubted_until: datetime | None = None
     asked: Mapping[Verb, datetime] = field(default_factory=dict)
+    granted: Mapping[Verb, int] = field(default_factory=dict)
+    granted_generation: int = 0
     declined: Mapping[Verb, str] = field(default_factory=dict)
     retries: int = 0
     retry_token: str | None = None
@@ -77,10 +88,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Write down when it starts and, where leaving would lose money, hold the object until nothing is owed."""
+    """Write down when it starts and, where leaving would lose money, hold the object until nothing is owed.
+
+    `first` tells that nothing can have been sent for it before.
+    """
 
     started_at: datetime
     finalizer: bool
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +180,30 @@ def idempotency_key(its: OrderSaga) -> str:
 
 
 def started_at(its: OrderSaga) -> datetime | None:
-    """Return when the resource's order was first about to be placed; a mark that is none counts as its creation."""
-    text = its.annotations.get(STARTED_AT)
-    if text is None:
+    """Return when the resource's order was first about to be placed: by its mark, or where that is gone by its status.
+
+    `kubectl replace` takes the mark off, and leaves the status. A mark that is none counts as the resource's creation,
+    and so does one that is older: it came with a copy.
+    """
+    text, seen = its.annotations.get(STARTED_AT), its.status
+    if text is not None:
+        return max(_time(text) or its.created_at, its.created_at)
+    if its.spec.saga_ref is not None or (seen.deadline is None and seen.start_time is None):
         return None
-    try:
-        marked = datetime.fromisoformat(text)
-    except ValueError:
-        return its.created_at
-    return marked if marked.tzinfo is not None and MINYEAR < marked.year < MAXYEAR else its.created_at
+    if seen.deadline is None:
+        return max(_plausible(seen.start_time) or its.created_at, its.created_at)
+    deadline = _plausible(seen.deadline)
+    return max(deadline - timedelta(seconds=its.spec.timeout_seconds), its.created_at) if deadline else its.created_at
+
+
+def is_new(its: OrderSaga, now: datetime) -> bool:
+    """Tell whether nothing can have been sent for the resource: nothing on it tells so, and nothing was taken off.
+
+    What waits since it was made may be old; else, an old one that nobody wrote to has lost what was written.
+    """
+    if started_at(its) is not None or _is_held(its) or its.spec.idempotency_key is not None or its.generation > 1:
+        return False
+    return its.spec.suspend or its.spec.cancel or now - its.created_at < NEW
 
 
 def deadline_of(its: OrderSaga, known: Known) -> datetime | None:
@@ -195,20 +225,13 @@ def reconcile(its: OrderSaga, known: Known, now: datetime, *, draining: bool = F
     if ended_at is not None:
         return _after_the_end(its, ended_at, now)
     if its.deleted_at is not None:
-        return _before_deletion(its, known, now)
+        return _before_deletion(its, known, now, draining=draining)
     ending = never_begins(its, known, now)
     if ending is not None:
         return Plan(_released(its), ending)
-    if its.spec.saga_ref is None and started_at(its) is None:
-        if its.spec.suspend:
-            return Plan()
-        if draining:
-            return Plan(wake_at=now + AGAIN)
-        return Plan((Hold(now, finalizer=_to_be_held(its)),))
-    moves: list[Move] = []
-    if _to_be_held(its) and not _is_held(its) and not draining:
-        moves.append(Hold(started_at(its) or now, finalizer=True))
-    moves += _speak(its, known, now)
+    if its.spec.saga_ref is None and started_at(its) is None and not _heard_of(known):
+        return _before_the_beginning(its, known, now, draining=draining)
+    moves: list[Move] = [*_hold(its, known, now, draining=draining), *_speak(its, known, now)]
     if known.presence is not Presence.PRESENT:
         return Plan((*moves, *_seek(its, known, now)), wake_at=_wake(its, known, now))
     moves += _wishes(its, known, now)
@@ -223,13 +246,12 @@ def never_begins(its: OrderSaga, known: Known, now: datetime) -> Ending | None:
         return Ending("Conflict" if known.refusal.conflict else "InvalidOrder", known.refusal.sentence, valid=False)
     if its.spec.saga_ref is not None or known.presence is Presence.PRESENT:
         return None
-    began = started_at(its)
-    if began is None:
-        if not its.spec.cancel:
-            return None
+    if not known.surely_absent and not (is_new(its, now) and not _heard_of(known)):
+        return None
+    if its.spec.cancel:
         return Ending("CANCELLED", f"cancelled before it was placed: {its.spec.cancel_reason or UNNAMED_REASON}")
     deadline = deadline_of(its, known)
-    if known.surely_absent and deadline is not None and now >= deadline:
+    if deadline is not None and now >= deadline:
         why = f": {known.trouble}" if known.trouble else ""
         return Ending("DEADLINE_PASSED", f"the deadline passed before the order could be placed{why}")
     return None
@@ -255,17 +277,44 @@ def _after_the_end(its: OrderSaga, ended_at: datetime, now: datetime) -> Plan:
     return Plan((*moves, Remove())) if now >= gone_at else Plan(moves, wake_at=gone_at)
 
 
-def _before_deletion(its: OrderSaga, known: Known, now: datetime) -> Plan:
-    """Compensate first, where that is wished: the object leaves when nothing is owed."""
-    if not _is_held(its):
-        return Plan()
+def _before_the_beginning(its: OrderSaga, known: Known, now: datetime, *, draining: bool) -> Plan:
+    """Begin it. Where that is not to be, what may have been begun before, and lost its mark, is looked for."""
+    if not (its.spec.suspend or its.spec.cancel or draining):
+        first = known.presence is Presence.UNKNOWN and is_new(its, now)
+        return Plan((Hold(now, finalizer=_to_be_held(its), first=first),))
+    if known.surely_absent or is_new(its, now):
+        return Plan(wake_at=now + AGAIN if draining else None)
+    return Plan(_look(known, now), wake_at=now + AGAIN)
+
+
+def _heard_of(known: Known) -> bool:
+    """Tell whether there is a saga as far as anybody said; where it is absent, an answer to our own abort is none."""
+    return known.presence is Presence.PRESENT or (known.presence is Presence.UNKNOWN and known.state is not None)
+
+
+def _hold(its: OrderSaga, known: Known, now: datetime, *, draining: bool) -> Iterator[Move]:
+    """Yield what writes the mark and the finalizer again that somebody took off."""
+    to_be_held = _to_be_held(its) and not draining
+    unmarked = its.spec.saga_ref is None and STARTED_AT not in its.annotations
+    if unmarked or (to_be_held and not _is_held(its)):
+        began = started_at(its) or (known.state.started_at if known.state is not None else None) or now
+        yield Hold(min(began, now), finalizer=to_be_held)
+
+
+def _before_deletion(its: OrderSaga, known: Known, now: datetime, *, draining: bool) -> Plan:
+    """Compensate first, where that is wished: the object leaves when nothing is owed.
+
+    So it is for as long as somebody else's finalizer keeps it, too: ours cannot be put on any more.
+    """
     if known.refusal is not None or not _to_be_held(its) or known.surely_absent:
-        return Plan((Release(),))
+        return Plan(_released(its))
+    if draining and not _is_held(its):
+        return Plan()
     moves: list[Move] = [*_speak(its, known, now)]
     if known.presence is Presence.UNKNOWN:
         moves.append(Find())
     elif _can_be_cancelled(known):
-        moves += _wish(known, Verb.CANCEL, DELETED, now)
+        moves += _wish(its, known, Verb.CANCEL, DELETED, now)
     if known.looked_at is None or now - known.looked_at >= AGAIN:
         moves.append(Find())
     return Plan(tuple(dict.fromkeys(moves)), wake_at=now + AGAIN)
@@ -273,15 +322,20 @@ def _before_deletion(its: OrderSaga, known: Known, now: datetime) -> Plan:
 
 def _seek(its: OrderSaga, known: Known, now: datetime) -> tuple[Move, ...]:
     """Return how to find the saga, or to begin it once it is known that there is none."""
-    if known.presence is Presence.UNKNOWN:
-        return (Find(),)
     deadline = deadline_of(its, known)
-    if its.spec.saga_ref is not None or (deadline is not None and now >= deadline):
-        return (Find(),) if known.looked_at is None or now - known.looked_at >= AGAIN else ()
+    waits = its.spec.saga_ref is not None or its.spec.suspend or its.spec.cancel
+    if known.presence is Presence.UNKNOWN or waits or (deadline is not None and now >= deadline):
+        return _look(known, now)
     if deadline is None:
         return ()
     # A mark of the future, which somebody else wrote, gives nobody more time than the spec does.
     return (Place(min(deadline, now + timedelta(seconds=its.spec.timeout_seconds))),)
+
+
+def _look(known: Known, now: datetime) -> tuple[Move, ...]:
+    """Return the question how the saga stands, unless it was answered a moment ago that there is none."""
+    asked = known.presence is Presence.ABSENT and known.looked_at is not None and now - known.looked_at < AGAIN
+    return () if asked else (Find(),)
 
 
 def _speak(its: OrderSaga, known: Known, now: datetime) -> Iterator[Move]:
@@ -308,11 +362,11 @@ def _wishes(its: OrderSaga, known: Known, now: datetime) -> Iterator[Move]:
     if state is None:
         return
     if spec.cancel and _can_be_cancelled(known):
-        yield from _wish(known, Verb.CANCEL, spec.cancel_reason or UNNAMED_REASON, now)
+        yield from _wish(its, known, Verb.CANCEL, spec.cancel_reason or UNNAMED_REASON, now)
     if spec.suspend and not state.suspended:
-        yield from _wish(known, Verb.SUSPEND, UNNAMED_REASON, now)
+        yield from _wish(its, known, Verb.SUSPEND, UNNAMED_REASON, now)
     elif not spec.suspend and state.suspended and (spec.saga_ref is None or its.generation > 1):
-        yield from _wish(known, Verb.RESUME, UNNAMED_REASON, now)
+        yield from _wish(its, known, Verb.RESUME, UNNAMED_REASON, now)
     token = spec.retry_token
     if token and token != (known.retry_token or its.status.observed_retry_token):
         yield Wish(Verb.RETRY, f"retryToken {token}", token)
@@ -320,10 +374,22 @@ def _wishes(its: OrderSaga, known: Known, now: datetime) -> Iterator[Move]:
         yield Wish(Verb.RETRY, f"automatic retry {known.retries + 1} of {spec.retry_policy.limit}", automatic=True)
 
 
-def _wish(known: Known, verb: Verb, reason: str, now: datetime) -> Iterator[Move]:
+def _wish(its: OrderSaga, known: Known, verb: Verb, reason: str, now: datetime) -> Iterator[Move]:
     asked = known.asked.get(verb)
-    if verb not in known.declined and (asked is None or now - asked >= AGAIN):
+    if verb not in known.declined and (asked is None or now - asked >= _patience(its, known, verb)):
         yield Wish(verb, reason)
+
+
+def _patience(its: OrderSaga, known: Known, verb: Verb) -> timedelta:
+    """Return how long to wait before the same is wished again: ever longer where somebody keeps undoing it."""
+    if verb not in CONTESTABLE:
+        return AGAIN
+    return AGAIN * (1 << min(max(grants(its, known, verb) - 1, 0), DOUBLED_MAX))
+
+
+def grants(its: OrderSaga, known: Known, verb: Verb) -> int:
+    """Return how often this wish was granted to the resource as it is now; a change of its spec begins anew."""
+    return known.granted.get(verb, 0) if known.granted_generation == its.generation else 0
 
 
 def _can_be_cancelled(known: Known) -> bool:
@@ -349,7 +415,8 @@ def _next_retry(its: OrderSaga, known: Known) -> datetime | None:
 def _wake(its: OrderSaga, known: Known, now: datetime) -> datetime:
     """Return when something is due by itself: a deadline, a retry, a look, or a wish that did not show."""
     again = AGAIN if known.presence is Presence.ABSENT and not known.surely_absent else LOOK_AGAIN
-    moments = [(known.looked_at or now) + again, *(asked + AGAIN for asked in known.asked.values())]
+    shows = [asked + _patience(its, known, verb) for verb, asked in known.asked.items()]
+    moments = [(known.looked_at or now) + again, *shows]
     state, saga = known.state, known.definition
     due = due_at(saga, state) if saga is not None and state is not None else deadline_of(its, known)
     if due is not None and not known.spoken:
@@ -369,6 +436,19 @@ def _is_held(its: OrderSaga) -> bool:
 
 def _released(its: OrderSaga) -> tuple[Move, ...]:
     return (Release(),) if _is_held(its) else ()
+
+
+def _time(text: str) -> datetime | None:
+    """Return the time that is written there; None when it is none."""
+    try:
+        return _plausible(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def _plausible(time: datetime | None) -> datetime | None:
+    """Return the time, unless it is so far away that nobody can reckon with it."""
+    return time if time is not None and time.tzinfo is not None and MINYEAR < time.year < MAXYEAR else None
 
 
 _TERMINAL = frozenset(phase.value for phase in Phase if phase.terminal)

@@ -79,8 +79,11 @@ def report(its: OrderSaga, known: Known, plan: Plan, now: datetime) -> Status:
     )
 
 
-def report_malformed(sentence: str, generation: int, now: datetime) -> Status:
-    """Return the status of a resource that means nothing. Its order cannot change, so nothing ever happens to it."""
+def report_malformed(sentence: str, generation: int, now: datetime, started_at: datetime | None = None) -> Status:
+    """Return the status of a resource that means nothing. Its order cannot change, so nothing ever happens to it.
+
+    When something was begun for it is kept, for it tells that.
+    """
 
     def condition(kind: str, truth: Truth, reason: str, message: str = "") -> Condition:
         return Condition(
@@ -93,6 +96,7 @@ def report_malformed(sentence: str, generation: int, now: datetime) -> Status:
         phase=Phase.COMPENSATED,
         reason="Malformed",
         message=sentence,
+        start_time=started_at,
         completion_time=now,
         conditions=(
             condition("Succeeded", Truth.FALSE, "Malformed", sentence),
@@ -139,10 +143,10 @@ def _why(its: OrderSaga, known: Known, ending: Ending | None, phase: Phase) -> t
 def _why_pending(its: OrderSaga, known: Known) -> tuple[str, str]:
     if its.spec.saga_ref is not None and known.trouble == "" and known.looked_at is not None:
         return "SagaNotFound", f"the order service has no saga {known.saga_id}; it is looked for again"
-    if started_at(its) is None and its.spec.suspend:
-        return "Suspended", "suspend is true: the order is placed when it is false"
     if known.trouble:
         return RETRYING, f"the order is not known to be placed: {known.trouble}"
+    if its.spec.suspend and its.spec.saga_ref is None:
+        return "Suspended", "suspend is true: the order is placed when it is false"
     if started_at(its) is None and its.spec.saga_ref is None:
         return "NotStarted", "nothing is begun while the platform is being taken away"
     return "Placing", "the order is being placed"

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from order_service.inputs import Why
 from saga_operator.orders import OrderService, OrdersUnavailableError, RefusedOrderError
 from sagakit.core.facts import Verb
 from sagakit.runtime.http.problems import PROBLEM_JSON, ProblemError, conflict, invalid, not_found, problem, unavailable
@@ -110,6 +111,23 @@ def test_a_wish_that_is_not_granted_says_why() -> None:
     assert (granted.granted, granted.sentence) == (False, "it has ended")
 
 
+def test_a_reason_with_control_characters_is_one_that_the_order_service_takes() -> None:
+    """It answered 400, which counted as a no: the order was never cancelled, whatever reason was given later."""
+    sent: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return said(conflict("", "it has ended"))
+
+    async def go(reason: str) -> None:
+        async with OrderService(URL, 5.0, httpx.MockTransport(answer)) as orders:
+            await orders.wish(SAGA, Verb.CANCEL, reason, "operator")
+
+    asyncio.run(go("he called\r\nagain\x1b[31m\x00\x7f\x9b, tab\there"))
+    (body,) = sent
+    assert msgspec.json.decode(body, type=Why).reason == "he called \nagain [31m   , tab\there"
+
+
 @pytest.mark.parametrize(
     ("answer", "undone"),
     [
@@ -127,3 +145,17 @@ def test_an_order_is_surely_not_placed_only_when_the_order_service_says_so(
     with pytest.raises(OrdersUnavailableError) as error:
         asked(ASKED["place"], answer)
     assert error.value.undone is undone
+
+
+@pytest.mark.parametrize("saga_id", [".", "..", "batch"])
+def test_what_no_saga_is_called_is_no_saga_and_asked_of_nobody(saga_id: str) -> None:
+    """In an address the first two name what is above, and `batch` is where many sagas are spoken to."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.url)
+
+    async def go() -> tuple[object, object]:
+        async with OrderService(URL, 5.0, httpx.MockTransport(refuse)) as orders:
+            return await orders.find(saga_id), await orders.wish(saga_id, Verb.CANCEL, "", "operator")
+
+    assert asyncio.run(go()) == (None, None)

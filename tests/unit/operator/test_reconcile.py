@@ -1,7 +1,7 @@
 """What is to be done about one resource: each phase with each wish, deletion and deadline; values only."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,10 @@ from tests.unit.operator.values import ABORT, DEADLINE, DONE, SECOND, T0, known_
 
 from saga_operator.reconcile import (
     AGAIN,
+    IN_DOUBT,
     LOOK_AGAIN,
+    NEW,
+    UNNAMED_REASON,
     Find,
     Hold,
     Known,
@@ -27,7 +30,7 @@ from saga_operator.reconcile import (
     saga_id_of,
 )
 from saga_operator.report import report
-from saga_operator.resources import STARTED_AT, OrderSaga
+from saga_operator.resources import STARTED_AT, OrderSaga, Status
 from sagakit.core.facts import AbortCode, Phase, Verb
 
 LIVE = (Phase.PENDING, Phase.RUNNING, Phase.COMPENSATING, Phase.NEEDS_INTERVENTION)
@@ -50,9 +53,92 @@ def speaks(its: OrderSaga, known: Known, now: datetime) -> list[SpeakAbort]:
 
 def test_a_new_order_is_held_before_it_is_placed() -> None:
     its = resource(begun=False)
-    assert moves(its, known_of(its, Presence.UNKNOWN)) == (Hold(T0, finalizer=True),)
+    assert moves(its, known_of(its, Presence.UNKNOWN)) == (Hold(T0, finalizer=True, first=True),)
     orphan = resource(begun=False, deletionPolicy="Orphan")
-    assert moves(orphan, known_of(orphan, Presence.UNKNOWN)) == (Hold(T0, finalizer=False),)
+    assert moves(orphan, known_of(orphan, Presence.UNKNOWN)) == (Hold(T0, finalizer=False, first=True),)
+
+
+@pytest.mark.parametrize(
+    ("its", "now"),
+    [
+        (resource(begun=False, idempotencyKey="k"), T0),
+        (resource(begun=False, finalizer=True), T0),
+        (resource(begun=False, generation=2), T0),
+        (resource(begun=False), T0 + NEW),
+    ],
+    ids=["with a key", "held", "whose spec changed", "made long ago"],
+)
+def test_what_may_have_been_sent_before_is_not_taken_for_new(its: OrderSaga, now: datetime) -> None:
+    (hold,) = moves(its, known_of(its, Presence.UNKNOWN), now)
+    assert isinstance(hold, Hold)
+    assert not hold.first
+    wishes: tuple[dict[str, Any], ...] = ({"cancel": True}, {"suspend": True})
+    for wish in wishes:
+        asked = changed(its, spec=changed(its.spec, **wish), generation=2)
+        plan = reconcile(asked, known_of(asked, Presence.UNKNOWN), now)
+        assert (plan.moves, plan.ending, plan.wake_at) == ((Find(),), None, now + AGAIN)
+
+
+def replaced(its: OrderSaga, known: Known, **spec: Any) -> OrderSaga:  # noqa: ANN401 - whatever a spec has
+    """Return the resource as `kubectl replace` leaves it: with its status, without mark and finalizer."""
+    status = report(its, known, reconcile(its, known, T0), T0)
+    return resource(begun=False, finalizer=False, status=status, generation=2, **spec)
+
+
+@pytest.mark.parametrize("phase", LIVE)
+@pytest.mark.parametrize("presence", [Presence.UNKNOWN, Presence.PRESENT])
+@pytest.mark.parametrize("wishes", [{}, {"suspend": True}, {"cancel": True}], ids=str)
+@pytest.mark.parametrize("draining", [False, True])
+def test_whoever_lost_its_mark_is_marked_and_held_again_and_kept_in_time(
+    phase: Phase, presence: Presence, wishes: dict[str, Any], draining: bool
+) -> None:
+    known = running(resource(), phase, DEADLINE)
+    its = replaced(resource(), known, **wishes)
+    if presence is Presence.UNKNOWN:
+        known = Known(saga_id_of(its))
+    plan = reconcile(its, known, DEADLINE, draining=draining)
+    assert plan.ending is None
+    assert plan.moves[0] == Hold(T0, finalizer=not draining)
+    assert SpeakAbort in map(type, plan.moves)
+    assert plan.wake_at is not None
+    assert report(its, known, plan, DEADLINE).deadline == DEADLINE
+
+
+def test_whoever_lost_mark_and_status_is_looked_for_before_it_is_told_as_cancelled() -> None:
+    its = resource(begun=False, finalizer=False, generation=2, cancel=True)
+    assert moves(its, running(its, Phase.RUNNING)) == (Hold(T0, finalizer=True), Wish(Verb.CANCEL, UNNAMED_REASON))
+    doubted = known_of(its, Presence.ABSENT, looked_at=T0, doubted_until=T0 + IN_DOUBT)
+    assert reconcile(its, doubted, T0).ending is None
+    assert moves(its, doubted, T0 + AGAIN) == (Find(),)
+    sure = replace(doubted, looked_at=T0 + IN_DOUBT)
+    ending = reconcile(its, sure, T0 + IN_DOUBT).ending
+    assert ending is not None
+    assert ending.reason == "CANCELLED"
+
+
+@pytest.mark.parametrize("wish", ["suspend", "cancel"])
+def test_an_order_is_not_placed_any_more_when_it_is_to_be_suspended_or_cancelled(wish: str) -> None:
+    spec: dict[str, Any] = {wish: True}
+    its = resource(**spec)
+    doubted = known_of(its, Presence.ABSENT, doubted_until=T0 + IN_DOUBT)
+    plan = reconcile(its, doubted, T0)
+    assert (plan.moves, plan.ending) == ((Find(),), None)
+
+
+def test_a_mark_that_is_older_than_its_resource_came_with_a_copy_and_takes_no_time_away() -> None:
+    its = resource()
+    copy = changed(its, created_at=T0 + timedelta(days=1))
+    (place,) = moves(copy, known_of(copy, Presence.ABSENT), copy.created_at)
+    assert place == Place(copy.created_at + timedelta(seconds=its.spec.timeout_seconds))
+
+
+@pytest.mark.parametrize("foreign", [datetime(1000, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=str)
+@pytest.mark.parametrize("name", ["deadline", "start_time"])
+def test_a_status_that_somebody_else_wrote_gives_no_more_time_than_the_spec(name: str, foreign: datetime) -> None:
+    spec: dict[str, Any] = {name: foreign}
+    its = resource(begun=False, finalizer=False, status=changed(Status(), **spec))
+    (hold, *_) = moves(its, known_of(its, Presence.UNKNOWN))
+    assert hold == Hold(T0, finalizer=True)
 
 
 def test_an_order_is_placed_only_once_it_is_certain_that_there_is_none() -> None:
@@ -194,6 +280,22 @@ def test_a_wish_is_passed_on_once_and_again_only_when_it_does_not_show() -> None
     assert verbs(its, asked, T0 + AGAIN) == [Verb.CANCEL]
     declined = replace(asked, declined={Verb.CANCEL: "past its pivot"})
     assert verbs(its, declined, T0 + AGAIN) == []
+
+
+@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.RESUME])
+def test_a_wish_that_somebody_undoes_each_time_is_passed_on_less_and_less_often_until_the_spec_changes(
+    verb: Verb,
+) -> None:
+    its = resource(suspend=verb is Verb.SUSPEND, timeoutSeconds=86_400)
+    for grants, seconds in ((1, 5), (2, 10), (3, 20), (7, 320), (99, 320)):
+        known = running(its, Phase.RUNNING, suspended=verb is Verb.RESUME, deadline=T0 + timedelta(days=1))
+        known = replace(known, asked={verb: T0}, granted={verb: grants}, granted_generation=1)
+        due = T0 + timedelta(seconds=seconds)
+        assert verbs(its, known, due - SECOND) == []
+        assert verbs(its, known, due) == [verb]
+        assert verbs(changed(its, generation=2), known, T0 + AGAIN) == [verb]
+        wake_at = reconcile(its, replace(known, looked_at=due - SECOND), due - SECOND).wake_at
+        assert wake_at == due
 
 
 def test_a_retry_token_asks_one_retry() -> None:

@@ -15,7 +15,17 @@ from shop_contracts.order_saga import ORDER_SAGA
 
 many = settings(max_examples=300, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 BARRABLE = [step.name for step in ORDER_SAGA.steps if step.can_bar]
-PEOPLE = ("suspend", "resume", "cancel", "retry", "delete", "person cancels", "person kills", "person suspends")
+PEOPLE = (
+    "suspend",
+    "resume",
+    "cancel",
+    "retry",
+    "delete",
+    "replace",
+    "person cancels",
+    "person kills",
+    "person suspends",
+)
 MISHAPS = ("crash", "another operator", "lead lost", "lead won", "away", "drain", "orders away", "orders back")
 
 
@@ -88,8 +98,10 @@ def happens(world: Operators, what: str) -> None:
             world.api.edit(*KEY, cancel=True)
         case "retry" if is_there:
             world.api.edit(*KEY, retryToken=f"token-{world.chance.random()}")
-        case "delete" if is_there:
+        case "delete" if is_there and (is_held(world.api.order_saga(*KEY)) or not world.shop.stories):
             world.api.remove(*KEY)
+        case "replace" if is_there:
+            world.api.replace(*KEY, "annotations", "finalizers")
         case "person cancels" | "person kills" | "person suspends":
             verb = {"person cancels": Verb.CANCEL, "person kills": Verb.KILL, "person suspends": Verb.SUSPEND}[what]
             for saga_id in list(world.shop.stories):
