@@ -94,6 +94,17 @@ def test_what_no_luck_explains_is_refused_at_once(room: Room) -> None:
     assert "once more" not in done.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "by two"])
+def test_a_module_that_could_not_be_read_is_no_bad_luck(room: Room, options: tuple[str, ...]) -> None:
+    """Nothing was run but that module: what the others would have said, nobody knew, and it passed."""
+    (room.place / "test_other.py").write_text("def test_is_wrong(): assert False")
+    once = "import pathlib\nfirst = not pathlib.Path('late').exists()\npathlib.Path('late').touch()\nassert not first\n"
+    done = room.again(f"{once}def test_is_fine(): pass", *options, "test_other.py")
+    assert done.returncode != 0
+    assert "again: make test_it.py did not run to its end: not run again" in done.stderr
+    assert not room.unsteady.exists()
+
+
 def test_a_run_that_failed_otherwise_is_refused(room: Room) -> None:
     done = room.again("def test_is_fine(): pass", "--no-such-option")
     assert done.returncode != 0
