@@ -232,6 +232,19 @@ async def test_streams_beyond_their_limit_are_refused_and_end_with_their_clients
             pass
 
 
+async def test_a_request_behind_a_stream_does_not_hide_that_its_client_left(come: Come) -> None:
+    for _ in range(LIMITS.streams):
+        client = await come()
+        assert await client.status("/stream") == 200
+        await client.ask("/healthz")
+        assert b"data: " in await client.read(200)
+        await client.leave()
+    late = await come()
+    async with asyncio.timeout(SECONDS_MAX):
+        while await late.status("/stream") == 503:
+            pass
+
+
 async def test_the_heads_of_streams_are_no_streams(served: Server) -> None:
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{served.port}", timeout=SECONDS_MAX) as client:
         assert [(await client.head("/stream")).status_code for _ in range(2 * LIMITS.streams)] == [200] * 4

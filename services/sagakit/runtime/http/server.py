@@ -94,6 +94,7 @@ class _Bounded(HttpToolsProtocol):
     _unended = 0
     _late: asyncio.TimerHandle | None = None
     _untaken: asyncio.TimerHandle | None = None
+    _running: Any = None
 
     def __init__(self, places: Places, **of_uvicorn: Any) -> None:  # noqa: ANN401 - what uvicorn gives
         super().__init__(**of_uvicorn)
@@ -111,7 +112,16 @@ class _Bounded(HttpToolsProtocol):
         self._taken()
         self._unset_keepalive_if_required()
         self._places.go(self)
+        # uvicorn tells the latest request that its client is gone, which may wait behind the one that runs.
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
+
+    @override
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     @override
     def data_received(self, data: bytes) -> None:
