@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tests.real.kafka import Broker
 from tests.real.kafka_world import PARTITIONS, TOPICS, KafkaWorld, kafka_world
 
@@ -87,6 +87,16 @@ async def test_other_clients_see_cloud_events(world: KafkaWorld, log: KafkaLog) 
     assert not any(name.startswith("json") for name in headers)
     (record,) = await everything(log, "t")
     assert parse(record) == message
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_others_compress_is_read(world: KafkaWorld, log: KafkaLog, codec: str) -> None:
+    values = [b"%d" % number * 1000 for number in range(KEYS)]
+    servers = world.settings.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, compression_type=codec, linger_ms=50) as producer:
+        sent = [await producer.send(world.settings.topic_prefix + "t", value, partition=0) for value in values]
+        await asyncio.wait_for(asyncio.gather(*sent), SECONDS_MAX)
+    assert [record.value for record in await everything(log, "t")] == values
 
 
 async def test_the_time_of_a_record_is_that_of_the_brokers(log: KafkaLog) -> None:
