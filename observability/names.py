@@ -9,6 +9,8 @@ from sagakit.runtime.catalogue import Named
 
 RATE = "$__rate_interval"
 SUFFIXES = ("_bucket", "_count", "_sum")
+SHOP = "cluster, namespace"
+"""What tells shops apart; the first label is there where one Prometheus sees several clusters."""
 
 
 def known() -> Mapping[str, Named]:
@@ -49,10 +51,10 @@ def most(by: str, name: str, *matchers: str) -> str:
 
 
 def total(by: str, name: str, *matchers: str) -> str:
-    """Return how many: every instance of a shop says the same of all of it, and shops, by namespace, add up."""
+    """Return how many: every instance of a shop says the same of all of it, and shops add up."""
     if not by:
-        return f"sum({most('namespace', name, *matchers)})"
-    return f"sum by ({by}) ({most(f'namespace, {by}', name, *matchers)})"
+        return f"sum({most(SHOP, name, *matchers)})"
+    return f"sum by ({by}) ({most(f'{SHOP}, {by}', name, *matchers)})"
 
 
 def quantile(share: float, by: str, name: str, *matchers: str) -> str:

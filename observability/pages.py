@@ -70,7 +70,12 @@ def drawn(page: Page) -> Dashboard:
     made = build.Dashboard(page.title).uid(f"sagaplane-{page.name}").description(page.description).tags([TAG])
     made = made.timezone("browser").time(page.since, "now").refresh("10s").tooltip(DashboardCursorSync.CROSSHAIR)
     made = made.readonly().link(
-        build.DashboardLink("Sagaplane").type(DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(as_dropdown=True)
+        build.DashboardLink("Sagaplane")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .as_dropdown(as_dropdown=True)
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
     )
     made = made.with_variable(
         build.DatasourceVariable("datasource")

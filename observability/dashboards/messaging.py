@@ -1,6 +1,6 @@
 """Messages: how they flow, what waits, what nobody could handle, and whether the loops that carry them do well."""
 
-from observability.names import grown, most, of, quantile, rate, total
+from observability.names import SHOP, grown, most, of, quantile, rate, total
 from observability.pages import NAMESPACE, Page, Row
 from observability.panels import FULL, HALF, QUARTER, Limits, Query, heat, lines, number, rows, states
 
@@ -28,7 +28,7 @@ PAGE = Page(
                     "Parked",
                     "Messages that wait for their saga or its definition.",
                     "short",
-                    Query(f"sum({most('namespace, job', 'saga_parked_messages')})"),
+                    Query(f"sum({most(f'{SHOP}, job', 'saga_parked_messages')})"),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),
@@ -57,7 +57,7 @@ PAGE = Page(
                     "Dead letters that wait",
                     "Dead letters that nobody has redriven or discarded: see docs/runbooks/dead-letters.md.",
                     "short",
-                    Query(f"sum({most('namespace, topic', 'saga_dlq_depth')})"),
+                    Query(f"sum({most(f'{SHOP}, topic', 'saga_dlq_depth')})"),
                     width=QUARTER,
                     limits=Limits(warns=1),
                 ),

@@ -1,6 +1,6 @@
 """The operator: who leads, what it looks after, what it writes, and what it could not do."""
 
-from observability.names import RATE, grown, most, of, quantile, rate, total
+from observability.names import RATE, SHOP, grown, most, of, quantile, rate, total
 from observability.pages import NAMESPACE, Page, Row
 from observability.panels import HALF, QUARTER, Limits, Query, heat, lines, number, states
 
@@ -18,9 +18,9 @@ PAGE = Page(
             (
                 number(
                     "Leaders",
-                    "Operators that lead: exactly one should. See docs/runbooks/operator-without-leader.md.",
+                    "Operators that lead: one in each namespace should. See docs/runbooks/operator-without-leader.md.",
                     "short",
-                    Query(f"sum({of('saga_operator_is_leader')})"),
+                    Query(f"sum by ({SHOP}) ({of('saga_operator_is_leader')})", "{{namespace}}"),
                     width=QUARTER,
                     limits=Limits(alarms=2, least=1),
                 ),

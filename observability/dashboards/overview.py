@@ -1,6 +1,6 @@
 """How the sagas fare as a whole: what was promised, how they end, what is under way, how long they take."""
 
-from observability.names import RATE, grown, most, of, quantile, rate, total
+from observability.names import RATE, SHOP, grown, most, of, quantile, rate, total
 from observability.objectives import (
     COMPLETED_SECONDS,
     IN_TIME,
@@ -37,7 +37,7 @@ ASKED_PUNCTUALLY = grown("definition", "saga_timeout_lateness_seconds_bucket", f
 ALL_ASKED = grown("definition", "saga_timeout_lateness_seconds_count")
 COMPENSATED = grown("definition", "saga_compensations_total", SUCCEEDED)
 ALL_COMPENSATIONS = grown("definition", "saga_compensations_total")
-READ_LATE = 'namespace_loop:saga_not_read_soon:bool{namespace=~"$namespace"}'
+READ_LATE = 'cluster_namespace_loop:saga_not_read_soon:bool{namespace=~"$namespace"}'
 CHOSEN = ("namespace", "definition")
 """The labels that a reader chooses by."""
 
@@ -54,7 +54,6 @@ def burning(objective: Objective) -> list[Query]:
 
 def wants(objective: Objective, what: str) -> str:
     """Say what the alerts want beside a burn rate."""
-    assert objective.least is not None, "there are few of it"
     return f"Alerts also want {objective.least.number} {what} in the longer window."
 
 
@@ -114,7 +113,8 @@ PAGE = Page(
                 lines(
                     "Burn rate: ended in time",
                     "How many times faster than allowed the budget of 30 days is spent. 14.4 over 5 min and 1 h calls "
-                    "a person; 1 spends exactly the budget.",
+                    "a person; 1 spends exactly the budget. "
+                    f"{wants(IN_TIME, 'that were not in time')}",
                     "none",
                     *burning(IN_TIME),
                     width=HALF,
@@ -122,7 +122,7 @@ PAGE = Page(
                 ),
                 lines(
                     "Burn rate: quickly completed",
-                    "The same for how long completed sagas take.",
+                    f"The same for how long completed sagas take. {wants(QUICK, 'that were slow')}",
                     "none",
                     *burning(QUICK),
                     width=HALF,
@@ -153,7 +153,7 @@ PAGE = Page(
                     "Alerts that fire",
                     "Alerts of the platform that fire now; the page of each is docs/runbooks.",
                     "none",
-                    Query('ALERTS{alertstate="firing", alertname=~"Saga.+"}'),
+                    Query('ALERTS{namespace=~"$namespace", alertstate="firing", alertname=~"Saga.+"}'),
                     ("job", "instance", "alertstate"),
                     width=24,
                 ),
@@ -231,7 +231,7 @@ PAGE = Page(
                     "Active",
                     "Sagas of all definitions that have not ended.",
                     "short",
-                    Query(f"sum({most('namespace, phase', 'saga_active')})"),
+                    Query(f"sum({most(f'{SHOP}, phase', 'saga_active')})"),
                 ),
                 number(
                     "Stuck",
@@ -265,7 +265,7 @@ PAGE = Page(
                     "Services",
                     "Programs of the platform that are scraped.",
                     "short",
-                    Query(f"count(count by (namespace, service) ({of('saga_build_info')}))"),
+                    Query(f"count(count by ({SHOP}, service) ({of('saga_build_info')}))"),
                 ),
                 lines(
                     "Active by phase",
@@ -327,7 +327,7 @@ PAGE = Page(
                     "Versions",
                     "What runs, and since which version.",
                     "short",
-                    Query(f"count by (namespace, service, version) ({of('saga_build_info')})"),
+                    Query(f"count by ({SHOP}, service, version) ({of('saga_build_info')})"),
                     width=HALF,
                 ),
                 lines(

@@ -22,7 +22,7 @@ WAVE = 20
 AWAY = {"PAYMENT_PROVIDER_KEY": "sk_test_1", "PAYMENT_PROVIDER_ATTEMPTS_MAX": "2", "PAYMENT_BREAKER_FAILURES": "2"}
 """One call is repeated once, and then the circuit is open."""
 
-LOOKED_SELDOM = "namespace_loop:saga_not_read_soon:minutes3d"
+LOOKED_SELDOM = "cluster_namespace_loop:saga_not_read_soon:minutes3d"
 """The last of the rules that have an interval of their own."""
 
 

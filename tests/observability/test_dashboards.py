@@ -115,6 +115,13 @@ def test_a_panel_of_sagas_that_the_chosen_definition_does_not_choose_says_so(pat
             assert "of all definitions" in panel["description"], panel["title"]
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_another_page_opens_with_what_was_chosen_and_at_the_same_time(path: Path) -> None:
+    links = page(path)["links"]
+    assert links
+    assert all(link["includeVars"] and link["keepTime"] for link in links)
+
+
 def test_a_duration_shows_sagas_that_open_their_traces() -> None:
     heats = [panel for path in FILES for panel in questions.panels(path) if panel["type"] == "heatmap"]
     assert len(heats) >= 3
