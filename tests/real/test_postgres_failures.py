@@ -22,6 +22,10 @@ KILL_IN_TRANSACTION = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid<>pg_backend_pid() AND datname=current_database() AND state='idle in transaction'
 """
+KILL_ALL = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE pid<>pg_backend_pid() AND datname=current_database()
+"""
 Change = Callable[[str], str]
 
 
@@ -367,3 +371,84 @@ async def test_a_schema_of_a_newer_program_is_refused(
         finally:
             await own.execute(f"UPDATE {name} SET oldest=$1", oldest)  # noqa: S608 - our own words
     assert "\n" not in str(caught.value)
+
+
+async def test_after_a_fail_over_that_lost_commits_nothing_that_was_remembered_is_believed(
+    open_store: OpenPostgres, address: Address
+) -> None:
+    store, other = open_store(), open_store()
+
+    async def add(transaction: Transaction) -> int:
+        size = (await transaction.load(OTHERS, ["a"])).get("a", Other("a")).size + 1
+        await transaction.save(OTHERS, [Other("a", size)])
+        return size
+
+    async with connected(address.url) as own:
+        name = f'"{address.schema}".others'
+        assert await store.transact(add) == 1
+        await own.execute(f"CREATE TEMP TABLE before AS TABLE {name}")
+        assert await store.transact(add) == 2
+        await own.execute(f"DELETE FROM {name}; INSERT INTO {name} TABLE before")  # noqa: S608 - our own words
+        await put(other, "a", 10)
+        await own.execute(f"UPDATE {name} SET revision=(SELECT revision+1 FROM before)")  # noqa: S608
+        assert await own.fetchval(KILL_ALL)
+    assert await persist(lambda: _said(store, add)) == "11"
+
+
+async def _said(store: PostgresStore, work: Callable[[Transaction], Awaitable[int]]) -> str:
+    return str(await store.transact(work))
+
+
+async def test_after_a_fail_over_a_number_of_the_outbox_that_is_given_away_again_is_not_taken_for_the_one_before(
+    open_store: OpenPostgres, address: Address
+) -> None:
+    store = open_store()
+    assert await put(store, "lost")
+    async with connected(address.url) as own:
+        name = f'"{address.schema}".kit_outbox'
+
+        async def fail_over(key: str) -> None:
+            """Have the same number stand for other drafts, as when the server had never heard of those before."""
+            await put(open_store(), key)
+            await own.execute(f"""WITH old AS (DELETE FROM {name} RETURNING *)
+                INSERT INTO {name} OVERRIDING SYSTEM VALUE
+                SELECT (SELECT min(id) FROM old), size, waiting, drafts FROM old ORDER BY id DESC LIMIT 1""")  # noqa: S608
+            assert await own.fetchval(KILL_ALL)
+
+        await fail_over("kept")
+        assert await persist(lambda: _waiting(store)) == "kept"
+        entries = await store.outbox(10)
+        await fail_over("kept too")
+        with pytest.raises(StoreUnavailableError):
+            await store.published([entry.position for entry in entries])
+        assert await persist(lambda: _waiting(store)) == "kept too"
+        await store.published([entry.position for entry in await store.outbox(10)])
+        assert await store.outbox_depth() == 0
+
+
+async def _waiting(store: PostgresStore) -> str:
+    return " ".join(entry.draft.key or "" for entry in await store.outbox(10))
+
+
+async def test_a_value_that_the_database_refuses_fails_its_work_and_not_those_that_share_the_commit(
+    open_store: OpenPostgres,
+) -> None:
+    store = open_store()
+    results = await asyncio.gather(
+        put(store, "a"), put(store, "b\0"), put(store, "c", 1 << 70), put(store, "d"), return_exceptions=True
+    )
+    assert [result if isinstance(result, str) else None for result in results] == ["a saved", None, None, "d saved"]
+    assert not any(isinstance(result, StoreUnavailableError) for result in results)
+    assert await keys(store) == ["a", "d"]
+
+
+async def test_a_database_whose_commits_do_not_last_is_refused(open_store: OpenPostgres, address: Address) -> None:
+    database = urlsplit(address.url).path.strip("/")
+    async with connected(address.url) as own:
+        await own.execute(f'ALTER DATABASE "{database}" SET synchronous_commit=off')
+        try:
+            with pytest.raises(WrongDatabaseError, match="synchronous_commit"):
+                await open_store().check()
+        finally:
+            await own.execute(f'ALTER DATABASE "{database}" RESET synchronous_commit')
+    await open_store().check()

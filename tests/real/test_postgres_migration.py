@@ -26,6 +26,7 @@ BARE = replace(THINGS, indexes=(), unique=())
 """Things as a program declared them before it had any index."""
 VERSIONS = ("1.1.0", "1.2.0")
 MANY = migration.RECORDS_PER_STEP + 10
+SECONDS_MAX = 60.0
 
 
 @pytest.fixture
@@ -208,6 +209,19 @@ async def test_records_that_a_new_unique_index_would_refuse_are_told_and_the_sch
         await migrate(address, [THINGS])
     assert "\n" not in str(caught.value)
     assert await described(address) == before
+
+
+async def test_a_change_does_not_wait_for_a_table_that_is_long_in_use_and_is_made_when_it_is_free(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "LOCK_SECONDS_MAX", 1)
+    await migrate(address, [BARE])
+    async with connected(address.url) as dump, dump.transaction():
+        await dump.execute(f'LOCK TABLE "{address.schema}".things IN ACCESS SHARE MODE')
+        async with asyncio.timeout(SECONDS_MAX):
+            with pytest.raises(StoreUnavailableError, match="lock timeout"):
+                await migrate(address, [THINGS])
+    assert f"{address}: column things.size" in await migrate(address, [THINGS])
 
 
 async def test_a_schema_that_is_dropped_is_gone_and_one_that_is_not_there_is_no_error(address: Address) -> None:

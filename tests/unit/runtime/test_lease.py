@@ -65,3 +65,51 @@ async def test_who_stops_leaves_the_lease_to_another_at_once() -> None:
     await first.release()
     world.pass_by(0.3)
     assert await second.held()
+
+
+async def test_a_holder_whose_clock_was_an_hour_ahead_is_succeeded_as_soon_as_any_other() -> None:
+    world = Instances()
+    first, second = world.instance("a"), world.instance("b")
+    world.pass_by(720)
+    assert await first.held()
+    world.pass_by(-720)
+    waited = 0.0
+    while not await second.held():
+        assert waited < 1.2
+        world.pass_by(0.11)
+        waited += 0.11
+    assert waited >= 1
+
+
+async def test_a_holder_whose_clock_is_an_hour_ahead_keeps_the_lease_while_it_renews_it() -> None:
+    world = Instances()
+    first, second = world.instance("a"), world.instance("b")
+    for _ in range(20):
+        world.pass_by(720)
+        assert await first.held()
+        world.pass_by(-720)
+        assert not await second.held()
+        world.pass_by(0.4)
+
+
+async def test_a_holder_whose_clock_is_set_back_looks_whether_it_still_holds_the_lease() -> None:
+    world = Instances()
+    before = world.instance("a")
+    assert await before.held()
+    assert await world.instance("a").held()
+    world.pass_by(-720)
+    assert not await before.held()
+
+
+async def test_a_second_instance_whose_clock_is_set_back_succeeds_a_silent_holder_all_the_same() -> None:
+    world = Instances()
+    first, second = world.instance("a"), world.instance("b")
+    assert await first.held()
+    assert not await second.held()
+    world.pass_by(-720)
+    assert not await second.held()
+    for _ in range(9):
+        world.pass_by(0.11)
+        assert not await second.held()
+    world.pass_by(0.11)
+    assert await second.held()

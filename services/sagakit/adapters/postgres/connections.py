@@ -4,14 +4,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 from typing_extensions import override
 
-from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words, translated
+from sagakit.adapters.postgres.errors import LOST, WrongDatabaseError, in_our_words, line_of, translated
 from sagakit.ports import StoreUnavailableError
 
 Connection = Any
@@ -78,31 +78,64 @@ def _is_url(url: str) -> bool:
 
 
 async def connect(address: Address, *, server_settings: Mapping[str, str], **how: object) -> Connection:
-    """Return a new connection.
+    """Return a new connection; of several hosts, to the first one that takes writes.
 
     Raises:
         StoreUnavailableError: when the database cannot be reached now.
         WrongDatabaseError: when the address or the rights are wrong.
     """
     address.check()
+    hosts = _one_by_one(address)
+    if len(hosts) > 1:
+        how["target_session_attrs"] = "read-write"
+    failed: list[StoreUnavailableError] = []
+    for host in hosts:
+        try:
+            return await _connect(host, dict(server_settings), how)
+        except WrongDatabaseError:
+            raise
+        except StoreUnavailableError as error:
+            failed.append(error)
+    raise StoreUnavailableError("; ".join(map(str, failed))) from failed[-1]
+
+
+def _one_by_one(address: Address) -> list[Address]:
+    """Return the address of each host: the driver's time to connect is for all hosts together."""
+    parts = urlsplit(address.url)
+    who, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [address]
+    return [replace(address, url=parts._replace(netloc=f"{who}{at}{host}").geturl()) for host in hosts.split(",")]
+
+
+async def _connect(address: Address, server_settings: dict[str, str], how: Mapping[str, object]) -> Connection:
     try:
-        return await asyncpg.connect(
-            address.url, timeout=CONNECT_SECONDS_MAX, server_settings=dict(server_settings), **how
-        )
+        return await asyncpg.connect(address.url, timeout=CONNECT_SECONDS_MAX, server_settings=server_settings, **how)
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise WrongDatabaseError(f"SAGAPLANE_DATABASE_URL: {error}") from error
     except (asyncpg.PostgresError, *LOST) as error:
-        raise in_our_words(error, str(address)) from error
+        told = in_our_words(error, str(address))
+        if isinstance(told, StoreUnavailableError):
+            raise told from error
+        raise StoreUnavailableError(f"{address}: {line_of(error)}") from error  # no record is to blame for it
 
 
 class Connections:
     """One connection for writing, and a few for reading, made when they are needed."""
 
-    def __init__(self, address: Address, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Connect to nothing yet; `prepare` comes before the first connection."""
+    def __init__(
+        self,
+        address: Address,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        made: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Connect to nothing yet; `prepare` comes before the first connection, and `made` hears of each one."""
         self._address = address
         self._prepare = prepare
+        self._made = made
         self._writer: Connection | None = None
+        self.writers = 0
+        """How many connections for writing were made. At the end of a new one may be a server that lost commits."""
         self._readers: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
         for _ in range(READERS_MAX):
             self._readers.put_nowait(None)
@@ -113,6 +146,7 @@ class Connections:
         self._check_open()
         if self._writer is None or self._writer.is_closed():
             self._writer = await self._connect()
+            self.writers += 1
         return self._writer
 
     async def drop_writer(self) -> None:
@@ -154,7 +188,9 @@ class Connections:
         if self._prepare is not None:
             await self._prepare()
             self._prepare = None
-        return await connect(self._address, server_settings=SESSION, command_timeout=STATEMENT_SECONDS_MAX)
+        connection = await connect(self._address, server_settings=SESSION, command_timeout=STATEMENT_SECONDS_MAX)
+        self._made()
+        return connection
 
     def _check_open(self) -> None:
         if self.closed:

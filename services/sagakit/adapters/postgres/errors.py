@@ -15,9 +15,11 @@ LOST = (
     TimeoutError,
 )
 """The connection is of no use any more."""
-UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
-UNAVAILABLE_STATES = ("25006", "55P03", "25P03")
-"""A standby that takes no writes, a lock that was waited for too long, a transaction that idled too long."""
+UNAVAILABLE_CLASSES = ("08", "26", "53", "57", "58", "XX")
+"""What no record is to blame for; 26 is a prepared statement that a pooler has lost, and XX a damaged table."""
+UNAVAILABLE_STATES = ("25006", "25P03", "25P04", "42P05", "55000", "55P03")
+"""A standby that takes no writes, a transaction that idled or took too long, a prepared statement that a pooler gave to
+another, a server that is not in the state for it, a lock that was waited for too long."""
 CONFLICT_STATES = ("40001", "40P01")
 SCHEMA_STATES = ("3F000", "42P01", "42703")
 SETTING_CLASSES = ("28", "3D", "42501")
@@ -42,8 +44,9 @@ def line_of(error: BaseException) -> str:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Tell whether the connection is of no use after this error."""
-    return isinstance(error, LOST) or state_of(error).startswith(("08", "57P")) or state_of(error) in ("25P03", "25006")
+    """Tell whether the connection is of no use after this error; a value that cannot be sent does not harm it."""
+    lost = isinstance(error, LOST) and not isinstance(error, ValueError)
+    return lost or state_of(error).startswith(("08", "57P")) or state_of(error) in ("25P03", "25006")
 
 
 @contextmanager

@@ -39,7 +39,9 @@ RECORD_BYTES_INLINE = 4000
 HOT = {"fillfactor": "60", "autovacuum_vacuum_scale_factor": "0.05"}
 QUEUE = {"autovacuum_vacuum_scale_factor": "0.0", "autovacuum_vacuum_threshold": "1000"}
 NAME_LENGTH_MAX = 63
-SESSION = {"search_path": "pg_catalog"}
+LOCK_SECONDS_MAX = 3
+"""While a change waits for a table, every statement of the running services waits behind it."""
+SESSION = {"search_path": "pg_catalog", "lock_timeout": f"{LOCK_SECONDS_MAX}s"}
 """No schema of ours is the default one, whatever the role is called: every name is written with its schema."""
 DUPLICATES = "23505"
 MIGRATION_LOCK = 0x5A6A
@@ -89,7 +91,9 @@ async def _within(address: Address, do: Callable[[sa.Connection], T]) -> T:
 def _bring_up(
     connection: sa.Connection, address: Address, formats: Sequence[RowFormat[Any]], *, dry: bool
 ) -> list[str]:
+    connection.execute(sa.text("SET LOCAL lock_timeout = 0"))  # a change before ours may take its time
     connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'"))
     there = sa.inspect(connection).has_schema(address.schema)
     if dry and not there:
         return [f"{address}: the whole schema"]

@@ -46,7 +46,7 @@ def needed(formats: Iterable[RowFormat[Any]]) -> dict[str, set[str]]:
 
 
 async def check(connection: Connection, address: Address, formats: Iterable[RowFormat[Any]]) -> None:
-    """Make sure that everything needed is there, and that this program is not too old.
+    """Make sure that everything needed is there, that a commit lasts, and that this program is not too old.
 
     Raises:
         WrongDatabaseError: with what is missing and what to do.
@@ -63,6 +63,9 @@ async def check(connection: Connection, address: Address, formats: Iterable[RowF
     ]
     if missing:
         raise WrongDatabaseError(f"{address} lacks {', '.join(missing[:5])}; {APPLY}")
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        text = "a crash would lose commits whose messages are out; ALTER ROLE or DATABASE ... RESET synchronous_commit"
+        raise WrongDatabaseError(f"{address} has synchronous_commit=off: {text}")
     oldest = await connection.fetchval(f"SELECT oldest FROM {quoted(address.schema)}.kit_schema")  # noqa: S608 - our own words
     refuse_old(address, oldest)
 

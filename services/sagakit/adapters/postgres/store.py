@@ -12,7 +12,7 @@ from sagakit.adapters.postgres.tables import RowFormat
 from sagakit.adapters.postgres.transaction import PostgresTransaction
 from sagakit.adapters.postgres.writer import Sent, Writer
 from sagakit.adapters.shared import outbox_rows
-from sagakit.ports import OutboxEntry, Reader, Table, Transaction
+from sagakit.ports import OutboxEntry, Reader, StoreUnavailableError, Table, Transaction
 
 T = TypeVar("T")
 
@@ -29,8 +29,9 @@ class PostgresStore:
         self._tables = tuple(tables)
         self._formats = {table.name: RowFormat(table, address.schema) for table in self._tables}
         self._kit = KitTables(address.schema)
-        self._connections = Connections(address, self._make if make else None)
         self._recent = outbox_rows.RecentRows()
+        self._connections = Connections(address, self._make if make else None, self._recent.clear)
+        self._offered_in = self._era()
         self._wakes: list[Callable[[], None]] = []
         self._writer = Writer(address, self._connections, self._formats, self._kit, self._committed)
 
@@ -60,6 +61,7 @@ class PostgresStore:
             return value
 
     async def outbox(self, limit: int) -> list[OutboxEntry]:
+        self._offered_in = self._era()
         async with self._connections.reader() as connection:
             rows: list[int] = []
             waiting = 0
@@ -81,7 +83,17 @@ class PostgresStore:
     async def published(self, positions: Sequence[int]) -> None:
         for row in outbox_rows.places(positions):
             self._recent.drop(row)
-        await self._writer.write(lambda transaction: transaction.forget(positions))
+        offered_in = self._offered_in
+
+        async def forget(transaction: PostgresTransaction) -> bool:
+            if self._era() != offered_in:
+                return False
+            await transaction.forget(positions)
+            return True
+
+        if not await self._writer.write(forget):
+            text = "the connection was made anew, and a position may be another row's now; what is there is sent again"
+            raise StoreUnavailableError(f"{self.address}: {text}")
 
     async def outbox_depth(self) -> int:
         async with self._connections.reader() as connection:
@@ -108,6 +120,10 @@ class PostgresStore:
         from sagakit.adapters.postgres.migration import migrate  # noqa: PLC0415 - only who makes schemas needs alembic
 
         await migrate(self.address, self._tables)
+
+    def _era(self) -> int:
+        """Return a number that is another one once the server may be one that lost the last commits."""
+        return max(1, self._connections.writers)
 
     def _committed(self, sent: Sent) -> None:
         for row, drafts in sent:

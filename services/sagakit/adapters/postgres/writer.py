@@ -66,6 +66,8 @@ class Writer:
         self._kit = kit
         self._committed = committed
         self._memory = Memory()
+        self._remembers_of = 0
+        """By which of the connections the memory was gained."""
         self._name = uuid4().hex
         self._commits = 0
         self._jobs: deque[_Job] = deque()
@@ -132,8 +134,7 @@ class Writer:
         transaction = PostgresTransaction(connection, self._formats, self._kit, self._memory, careful=careful)
         try:
             values = [await _run_work(work, transaction, str(self._address)) for work in works]
-            with translated(str(self._address)):
-                wrote = await _finish(transaction)
+            wrote = await _finish(transaction, str(self._address))
         except BaseException as error:
             await self._take_back(connection, error)
             if isinstance(error, _WorkFailed) and transaction.believed and not careful:
@@ -157,8 +158,15 @@ class Writer:
                     if last or not is_lost(error):
                         raise
                 else:
+                    self._forget_before(self._connections.writers)
                     return connection
         raise AssertionError("the second try returns or raises")
+
+    def _forget_before(self, connection: int) -> None:
+        """Believe nothing that was true of the server before: a fail-over may have lost its last commits."""
+        if connection != self._remembers_of:
+            self._memory.forget()
+            self._remembers_of = connection
 
     async def _commit(self, connection: Connection, *, wrote: bool) -> None:
         try:
@@ -209,17 +217,24 @@ async def _run_work(work: Work, transaction: PostgresTransaction, place: str) ->
     except (ConflictError, StoreUnavailableError, WrongDatabaseError, asyncio.CancelledError):
         raise
     except (asyncpg.PostgresError, *LOST) as error:
-        told = in_our_words(error, place)
-        raise (_WorkFailed(error) if told is error else told) from error
+        raise _told(error, place) from error
     except BaseException as error:
         raise _WorkFailed(error) from error
 
 
-async def _finish(transaction: PostgresTransaction) -> bool:
+async def _finish(transaction: PostgresTransaction, place: str) -> bool:
     try:
         return await transaction.finish()
     except (DuplicateError, FencedError) as error:
         raise _WorkFailed(error) from error
+    except (asyncpg.PostgresError, *LOST) as error:
+        raise _told(error, place) from error
+
+
+def _told(error: BaseException, place: str) -> Exception:
+    """Return the error in our words; one that stays as it is has a work to blame, and not those that share with it."""
+    told = in_our_words(error, place)
+    return _WorkFailed(error) if told is error else told
 
 
 def _succeed(job: _Job, value: object) -> None:
