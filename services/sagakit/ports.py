@@ -37,7 +37,10 @@ class OffsetOutOfRangeError(Exception):
 
 
 class TopicRecreatedError(Exception):
-    """The topic is not the one that the stored offset belongs to, only of the same name. A human repairs it."""
+    """The topic is not the one that the stored offset belongs to, only of the same name, or it got other partitions.
+
+    A human repairs it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,7 @@ async def move(log: "Log", kept: Kept, moves: "Sequence[Move]", anew: Iterable[s
     async def work(transaction: "Transaction") -> None:
         for each in moves:
             await transaction.advance(each.group, each.topic, each.partition, each.stored, each.to)
-        known = [KnownTopic(topic, identity) for topic, identity in identities.items()]
+        known = [KnownTopic(topic, identity, log.partitions) for topic, identity in identities.items()]
         await transaction.save(KNOWN_TOPICS, known)
 
     try:

@@ -98,6 +98,8 @@ def told(whole: Whole) -> str:
     ]
     if record.value_base64 is not None or record.headers_base64 is not None:
         lines += ["", "The text does not tell every byte; -o json has the bytes themselves, in base64."]
+    if record.cut:
+        lines += ["", "The record is too large to be handled; the letter has its beginning only."]
     return "\n".join(line.replace("\n", " ").rstrip() for line in lines)
 
 

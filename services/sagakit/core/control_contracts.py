@@ -35,7 +35,7 @@ class DeadLetterData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     """What a dead letter says: why it is dead, where it came from, and the whole of it.
 
     `value` and `headers` are for people, and are all there is where they tell the bytes; where they do not, the bytes
-    are beside them.
+    are beside them. A record larger than any that can be handled is not kept whole, but `cut`.
     """
 
     reason: str
@@ -48,6 +48,7 @@ class DeadLetterData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     value: str
     value_base64: str | None = None
     headers_base64: str | None = None
+    cut: bool = False
 
 
 class LetterDecision(msgspec.Struct, frozen=True, rename="camel"):

@@ -26,6 +26,7 @@ from sagakit.ports import (
     Log,
     Membership,
     OffsetOutOfRangeError,
+    Query,
     Record,
     Store,
     StoreUnavailableError,
@@ -54,13 +55,18 @@ log_lines = logging.getLogger(__name__)
 
 
 class KnownTopic(msgspec.Struct, frozen=True):
-    """Which topic of that name the offsets of this store belong to."""
+    """Which topic of that name the offsets of this store belong to, and how many partitions it had then.
+
+    No partitions are those of a row from before they were kept.
+    """
 
     topic: str
     identity: str
+    partitions: int = 0
 
 
 KNOWN_TOPICS = Table("known_topics", KnownTopic, "topic")
+TOPICS_MAX = 1000
 
 
 class Handler(Protocol):
@@ -182,6 +188,7 @@ class Consumer:
         try:
             await self._assign()
             if not self._positions:
+                self.waited = {}
                 return False
             records = await self._fetch(self._batch_records_max)
         except (OffsetOutOfRangeError, TopicRecreatedError):
@@ -207,6 +214,7 @@ class Consumer:
         """Take partitions and offsets up anew with the next step: a rival or a repair has moved them, or is to."""
         self._positions = {}
         self._assigned = frozenset()
+        self.waited = {}
 
     async def wait(self, seconds: float) -> None:
         """Return when there may be something to handle, or after that time."""
@@ -244,15 +252,19 @@ class Consumer:
         """Make sure that the offsets in the store belong to the topics that are there now.
 
         Raises:
-            TopicRecreatedError: when one was made anew under the same name.
+            TopicRecreatedError: when one was made anew under the same name, or got other partitions.
         """
-        found = await self._log.identities(self._topics)
+        found, partitions = await self._log.identities(self._topics), self._log.partitions
         if not found:
             return
 
         async def work(transaction: Transaction) -> dict[str, KnownTopic]:
             known = await transaction.load(KNOWN_TOPICS, found)
-            new = [KnownTopic(topic, identity) for topic, identity in found.items() if topic not in known]
+            new = [
+                KnownTopic(topic, identity, partitions)
+                for topic, identity in found.items()
+                if topic not in known or known[topic] == KnownTopic(topic, identity)
+            ]
             if new:
                 await transaction.save(KNOWN_TOPICS, new)
             return known
@@ -264,6 +276,7 @@ class Consumer:
         if strange:
             named = ", ".join(sorted(strange))
             raise TopicRecreatedError(f"{named}: made anew since offsets were stored; see `sagactl offsets check`")
+        _require_partitions(known.values(), partitions)
 
     async def _fetch(self, limit: int) -> list[Record]:
         """Return the next records, causes before effects; every second time the rest has its turn in any case.
@@ -426,6 +439,25 @@ def _waited(records: Sequence[Record], now: datetime) -> dict[str, float]:
 _topic = attrgetter("topic")
 
 
+async def require_known_partitions(store: Store, log: Log) -> None:
+    """Make sure that keys are where they were: whoever publishes by another number tears sagas apart.
+
+    Raises:
+        TopicRecreatedError: when the log has another number of partitions than when offsets were stored.
+    """
+    known = await store.view(lambda reader: reader.select(KNOWN_TOPICS, Query(limit=TOPICS_MAX)))
+    _require_partitions(known, log.partitions)
+
+
+def _require_partitions(known: Iterable[KnownTopic], partitions: int) -> None:
+    for its in known:
+        if its.partitions not in (0, partitions):
+            raise TopicRecreatedError(
+                f"{its.topic}: has {partitions} partitions, and had {its.partitions} when offsets were stored;"
+                " see docs/runbooks/partitions.md"
+            )
+
+
 def dead_letter(service: str, record: Record, reason: str, error: str, now: datetime) -> Draft:
     """Return the dead letter of a record, for the service's dead-letter topic."""
     return draft(dead_letter_topic(service), _letter(service, record, reason, error, now, _where(record)))
@@ -442,7 +474,7 @@ def _letter(service: str, record: Record, reason: str, error: str, now: datetime
     """Return the dead letter as a message. `origin` makes its id its own."""
     data = letter_data(record, reason, error)
     headers = data.headers
-    saga_id = headers.get("ce_sagaid") or record.key or "unknown"
+    saga_id = headers.get("ce_sagaid") or data.key or "unknown"
     return Message(
         id=message_id(saga_id, origin, f"{service}.{DEAD_LETTER}"),
         type=DEAD_LETTER,

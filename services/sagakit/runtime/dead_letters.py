@@ -29,7 +29,7 @@ from sagakit.ports import Clock, Draft, Log, OffsetOutOfRangeError, Record
 from sagakit.runtime.failpoints import failpoint
 from sagakit.runtime.offsets import first_kept
 from sagakit.runtime.topics import dead_letter_topic
-from sagakit.runtime.wire import draft, headers_of
+from sagakit.runtime.wire import HEADER_BYTES_MAX, VALUE_BYTES_MAX, draft, headers_of
 
 PAGE_RECORDS = 500
 SOURCE = "operator"
@@ -37,7 +37,12 @@ SOURCE = "operator"
 ESCAPED = re.compile(r"\\x[89a-f][0-9a-f]")
 """How a byte that is no UTF-8 looks in a letter's text; a text that had this before looks the same."""
 TEXT_LENGTH_MAX = 2000
-"""Of a text beside the bytes themselves: escaped it is four times as long as they are, and only for reading."""
+"""Of a text beside the bytes themselves, or of a cut record: escaped it is longer than they are, and only for reading.
+"""
+VALUE_TEXT_BYTES_MAX = VALUE_BYTES_MAX * 4 // 3
+"""Of a value's text in JSON: a control character has six bytes there, and no letter may be larger than topics take."""
+NAMING = ("ce_type", "ce_id", "ce_sagaid", "ce_correlationid")
+"""The headers that a letter needs of its record in any case."""
 
 Place = tuple[str, int]
 _decode_envelope = msgspec.json.Decoder(Envelope, strict=False).decode
@@ -251,11 +256,14 @@ async def discard(log: Log, letter: DeadLetter, because: Because, now: datetime)
 def letter_data(record: Record, reason: str, error: str) -> DeadLetterData:
     """Return what a dead letter says of a record. Text stands there as text, and bytes beside it that it does not tell.
 
-    Bytes that are no UTF-8 are escaped in the text, and a text that looks so escaped is not taken for exact either.
+    Bytes that are no UTF-8 are escaped in the text, and a text that looks so escaped is not taken for exact either. A
+    record that is too large to be handled, however often it came, is cut: its letter has to fit into its topic.
     """
-    value = record.value.decode("utf-8", "backslashreplace")
-    told = value.encode() == record.value and not ESCAPED.search(value)
+    error, value = error[:TEXT_LENGTH_MAX], record.value.decode("utf-8", "backslashreplace")
     headers, headers_told = readable_headers(record)
+    if not _is_kept(record):
+        return _cut(record, reason, error, headers, value)
+    told = value.encode() == record.value and not ESCAPED.search(value) and _fits(value)
     return DeadLetterData(
         reason,
         error,
@@ -274,8 +282,11 @@ def original(letter_id: str, data: DeadLetterData, topic: str = "") -> Draft:
     """Return the record that was buried, as it was published; numbers among its headers have become their text.
 
     Raises:
-        NotRedrivableError: when the letter was written before bytes were kept and does not tell them, or has no topic.
+        NotRedrivableError: when the letter was cut, was written before bytes were kept and does not tell them, or has
+            no topic.
     """
+    if data.cut:
+        raise NotRedrivableError(f"{letter_id}: its record is too large to be handled, and was not kept whole")
     if not (data.topic or topic):
         raise NotRedrivableError(f"{letter_id}: it does not say which topic its message came from")
     return Draft(data.topic or topic, data.key, _original_headers(letter_id, data), _original_value(letter_id, data))
@@ -291,6 +302,31 @@ def readable_headers(record: Record) -> tuple[dict[str, str], bool]:
     except msgspec.MsgspecError:
         return headers, False
     return headers, True
+
+
+def _is_kept(record: Record) -> bool:
+    """Tell whether the record is small enough to be kept whole; its key ought to be the id of a saga."""
+    small = len(record.value) <= VALUE_BYTES_MAX and len(record.headers) <= HEADER_BYTES_MAX
+    return small and len(record.key or "") <= TEXT_LENGTH_MAX
+
+
+def _fits(value: str) -> bool:
+    return 6 * len(value) <= VALUE_TEXT_BYTES_MAX or len(msgspec.json.encode(value)) <= VALUE_TEXT_BYTES_MAX
+
+
+def _cut(record: Record, reason: str, error: str, headers: Mapping[str, str], value: str) -> DeadLetterData:
+    """Return what a letter says of a record of which it can only say where it was, and how it begins."""
+    return DeadLetterData(
+        reason,
+        error,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key and record.key[:TEXT_LENGTH_MAX],
+        {name: headers[name][:TEXT_LENGTH_MAX] for name in NAMING if name in headers},
+        value[:TEXT_LENGTH_MAX],
+        cut=True,
+    )
 
 
 async def _decide(log: Log, decision: Draft) -> None:

@@ -10,7 +10,7 @@ from sagakit.core.definition import Saga
 from sagakit.core.traces import Chosen, begin
 from sagakit.ports import Clock, Log, LogUnavailableError, OffsetOutOfRangeError, Store, StoreUnavailableError
 from sagakit.runtime.catalogue import BUILD_INFO, DUPLICATES, SENT, STEP_ATTEMPTS
-from sagakit.runtime.consumer import Consumer, Handler
+from sagakit.runtime.consumer import Consumer, Handler, require_known_partitions
 from sagakit.runtime.definitions import Definitions
 from sagakit.runtime.gauges import lag_gauges, outbox_gauges, parked_gauges, partition_gauges, saga_gauges
 from sagakit.runtime.lease import Lease
@@ -35,7 +35,8 @@ class Observation:
     def __init__(self, service: str, store: Store, log: Log, clock: Clock, lease: Lease) -> None:
         """See what the relay publishes, and nothing else yet."""
         self.witness = Witness(service, self.sagas, self._informed)
-        self.relay = Relay(service, store, log, lease, self.witness.published)
+        check = partial(require_known_partitions, store, log)
+        self.relay = Relay(service, store, log, lease, self.witness.published, check)
         self.parks = False
         """True where messages are parked in the store."""
         self.measures: list[Callable[[], Awaitable[Iterable[Sample]]]] = []

@@ -1,7 +1,7 @@
 """The relay publishes what transactions left in the outbox: at least once, in order per key, and only then marks it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -27,10 +27,12 @@ class Relay:
         log: Log,
         lease: Lease | None = None,
         witness: Callable[[Iterable[Draft]], None] | None = None,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Publish from `store` to `log`; without a lease, where there is one instance or no order matters.
 
-        The witness sees what was published, once it is sure to be there.
+        The witness sees what was published, once it is sure to be there. Nothing is published before `check` has gone
+        well once.
         """
         self.name = f"{service} relay"
         self.counts: Counter[str] = Counter()
@@ -41,6 +43,7 @@ class Relay:
         self._log = log
         self._lease = lease
         self._witness = witness
+        self._check = check
         self.leads = lease is None
         """True while this instance publishes for all."""
 
@@ -53,6 +56,9 @@ class Relay:
         entries = await self._store.outbox(BATCH_MESSAGES_MAX)
         if not entries:
             return False
+        if self._check is not None:
+            await self._check()
+            self._check = None
         failpoint("relay.before_publish")
         drafts = [entry.draft for entry in entries]
         with self._timed({draft.topic for draft in drafts}):

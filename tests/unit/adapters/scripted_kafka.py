@@ -1,6 +1,7 @@
 """A broker that says what a test has written down for it, in Kafka's own words, at a port that it can leave."""
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,6 +28,7 @@ class ScriptedBroker:
         self.port = free_port()
         self.script: dict[int, Script] = {}
         self.asked: list[int] = []
+        self.context: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -35,7 +37,7 @@ class ScriptedBroker:
         return f"{HOST}:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._serve, HOST, self.port, ssl=self.context)
 
     async def stop(self) -> None:
         """Close every connection, and listen no more."""

@@ -1,13 +1,17 @@
 """What passes is waited for as long as the settings say, and what does not pass is told at once."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
+from pathlib import Path
 
+import msgspec
 import pytest
 from aiokafka import errors
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from tests.real.certificates import Authority
 from tests.unit.adapters.scripted_kafka import (
     CREATE_TOPICS,
     FETCH,
@@ -58,9 +62,12 @@ async def leader(entry: ScriptedBroker) -> AsyncIterator[ScriptedBroker]:
 
 @asynccontextmanager
 async def connected(
-    entry: ScriptedBroker, read_seconds: float = SECONDS_MAX, request_seconds: float = SECONDS_MAX
+    entry: ScriptedBroker,
+    read_seconds: float = SECONDS_MAX,
+    request_seconds: float = SECONDS_MAX,
+    settings: KafkaSettings | None = None,
 ) -> AsyncIterator[Brokers]:
-    settings = KafkaSettings(bootstrap_servers=entry.address, read_seconds=read_seconds)
+    settings = settings or KafkaSettings(bootstrap_servers=entry.address, read_seconds=read_seconds)
     client, explanation = new_client(settings, "test", request_seconds), Explanation(settings)
     try:
         await start(client, settings)
@@ -114,6 +121,63 @@ async def test_brokers_that_all_got_new_addresses_are_found_through_those_that_t
         await leader.stop()
         assert await asyncio.wait_for(offsets_at(brokers, [PLACE], END), SECONDS_MAX) == {PLACE: 8}
         await moved.stop()
+
+
+class Trust:
+    """What a broker and we show each other: certificates of one authority, in files that can be written anew."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.settings = KafkaSettings(
+            security_protocol="SSL",
+            ca_file=str(directory / "ca"),
+            cert_file=str(directory / "cert"),
+            key_file=str(directory / "key"),
+            read_seconds=1.0,
+        )
+
+    def begin(self, name: str) -> tuple[ssl.SSLContext, Authority]:
+        """Return what a broker shows from now on, and who has signed it."""
+        directory = self._directory / name
+        directory.mkdir()
+        authority = Authority.create(directory, name)
+        shown = authority.server("IP:127.0.0.1")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(shown.certificate, shown.key)
+        context.load_verify_locations(authority.own.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context, authority
+
+    def mount(self, authority: Authority) -> None:
+        """Give us what fits that authority; whoever reads finds whole files."""
+        ours = authority.client("order")
+        for name, source in (("ca", authority.own.certificate), ("cert", ours.certificate), ("key", ours.key)):
+            fresh = self._directory / "fresh"
+            fresh.write_bytes(source.read_bytes())
+            fresh.replace(self._directory / name)
+
+
+async def test_certificates_that_were_renewed_are_used_with_the_next_connection(
+    entry: ScriptedBroker, tmp_path: Path
+) -> None:
+    await entry.stop()
+    trust = Trust(tmp_path)
+    entry.context, authority = trust.begin("old")
+    trust.mount(authority)
+    await entry.start()
+    entry.script[METADATA] = lambda: metadata({1: entry.port}, {PLACE: 1})
+    entry.script[OFFSETS] = lambda: offset(*PLACE, 7)
+    settings = msgspec.structs.replace(trust.settings, bootstrap_servers=entry.address)
+    async with connected(entry, settings=settings) as brokers:
+        assert await offsets_at(brokers, [PLACE], END) == {PLACE: 7}
+        await entry.stop()
+        entry.context, authority = trust.begin("new")
+        await entry.start()
+        (tmp_path / "ca").write_text("half of a certif")
+        with pytest.raises(LogUnavailableError):
+            await offsets_at(brokers, [PLACE], END)
+        trust.mount(authority)
+        assert await offsets_at(brokers, [PLACE], END) == {PLACE: 7}
 
 
 async def test_a_connection_on_which_no_answer_came_is_not_used_again_to_ask_who_leads(

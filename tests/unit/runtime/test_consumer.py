@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import pytest
@@ -9,10 +10,11 @@ from tests.unit.order_service.shop import NOON, HandClock
 from typing_extensions import override
 
 from sagakit.adapters.memory import MemoryLog, MemoryStore
+from sagakit.adapters.memory.log import MemoryLogState
 from sagakit.core.contracts import Contracts
 from sagakit.core.messages import Message
-from sagakit.ports import Draft, LogUnavailableError, OffsetOutOfRangeError, TopicRecreatedError, Transaction
-from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic
+from sagakit.ports import Draft, LogUnavailableError, OffsetOutOfRangeError, Query, TopicRecreatedError, Transaction
+from sagakit.runtime.consumer import KNOWN_TOPICS, Consumer, KnownTopic, require_known_partitions
 from sagakit.runtime.metrics import Distributed, Timing
 from sagakit.runtime.relay import Relay
 from sagakit.runtime.wire import draft
@@ -176,6 +178,55 @@ async def test_a_consumer_reads_nothing_of_a_topic_made_anew_until_a_repair_know
     assert len(read.handler.handled) == 43
 
 
+class GrownLog(NamedLog):
+    """The same log after somebody added partitions to every topic."""
+
+    @property
+    @override
+    def partitions(self) -> int:
+        return super().partitions + 1
+
+
+def restarted(read: Read, log: NamedLog) -> Consumer:
+    return Consumer(
+        service="order",
+        group="order",
+        handler=read.handler,
+        store=read.store,
+        log=log,
+        contracts=SHOP,
+        clock=HandClock(),
+    )
+
+
+async def known(store: MemoryStore) -> list[KnownTopic]:
+    return await store.view(lambda reader: reader.select(KNOWN_TOPICS, Query()))
+
+
+async def test_a_service_that_finds_other_partitions_than_it_knows_reads_and_publishes_nothing(read: Read) -> None:
+    grown = GrownLog(HandClock())
+    await grown.publish([draft(TOPIC, a_message("order-4"))])
+    consumer = restarted(read, grown)
+    relay = Relay("order", read.store, grown, check=partial(require_known_partitions, read.store, grown))
+    await read.store.transact(lambda transaction: transaction.send([draft(TOPIC, a_message("order-5"))]))
+    there, here = grown.partitions, read.log.partitions
+    for _ in range(2):
+        for steps in (consumer, relay):
+            with pytest.raises(TopicRecreatedError, match=rf"{TOPIC}: has {there} partitions, and had {here}"):
+                await steps.step()
+    assert len(read.handler.handled) == 3
+    assert sum((await grown.ends([TOPIC])).values()) == 1
+    beside = Relay("order", read.store, read.log, check=partial(require_known_partitions, read.store, read.log))
+    assert await beside.step()
+
+
+async def test_the_partitions_of_a_topic_that_was_known_before_they_were_kept_are_filled_in(read: Read) -> None:
+    await read.store.transact(lambda transaction: transaction.save(KNOWN_TOPICS, [KnownTopic(TOPIC, "first")]))
+    await require_known_partitions(read.store, GrownLog(HandClock()))
+    await restarted(read, read.log).step()
+    assert await known(read.store) == [KnownTopic(TOPIC, "first", read.log.partitions)]
+
+
 async def test_a_consumer_that_runs_goes_where_its_offsets_were_moved_to(read: Read) -> None:
     await read.repair()
     await read.log.publish([draft(TOPIC, a_message("order-4"))])
@@ -265,6 +316,21 @@ async def test_messages_are_counted_by_topic_and_each_topic_has_waited_as_long_a
     await consumer.step()
     assert not consumer.waited
     assert durations(consumer) == {("process", "x", "", ""): 1, ("process", "x", TOPIC, ""): 1}
+
+
+async def test_who_handles_no_partition_any_more_is_behind_in_none() -> None:
+    clock = HandClock()
+    log = MemoryLog(clock, MemoryLogState(partitions=1))
+    consumer = Consumer(
+        service="x", group="x", handler=Fragile(), store=MemoryStore(()), log=log, contracts=SHOP, clock=clock
+    )
+    await log.publish([draft(TOPIC, a_message("late"))])
+    clock.pass_seconds(40)
+    await consumer.step()
+    assert consumer.waited == {TOPIC: 40}
+    await log.join("x", "a-before-all-others", {TOPIC})
+    assert not await consumer.step()
+    assert (consumer.assigned, consumer.waited) == (frozenset(), {})
 
 
 async def test_a_batch_that_fails_is_timed_under_its_error_and_counted_when_it_comes_again() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.unit.order_service.shop import NOON, HandClock, an_order, make_shop
@@ -40,7 +40,7 @@ from sagakit.runtime.expiry import ParkingExpiry
 from sagakit.runtime.failpoints import ARMED
 from sagakit.runtime.parking import PARKED_SECONDS_MAX
 from sagakit.runtime.relay import Relay
-from sagakit.runtime.wire import draft
+from sagakit.runtime.wire import HEADER_BYTES_MAX, VALUE_BYTES_MAX, draft
 from shop_contracts.catalogue import SHOP
 
 TOPIC = "payments.events"
@@ -466,6 +466,53 @@ def test_a_letter_of_plain_text_is_as_it_always_was() -> None:
         "headers": {"ce_id": "x"},
         "value": '{"a":1}',
     }
+
+
+LARGEST = 1_000_000
+"""A record in a batch of its own fits with this into the 1,048,588 bytes that a topic takes, unless it is set so."""
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "key"),
+    [
+        (b"\x80" * 800_000, b"{}", "k"),
+        (b'"' * 600_000, b"{}", "k"),
+        (b"\x01" * 200_000, b"{}", "k"),
+        (b"\x01" * VALUE_BYTES_MAX, b"\x80" * HEADER_BYTES_MAX, "\x01" * 2000),
+        (b"a" * 1_040_000, b"{}", "k"),
+        (b"{}", msgspec.json.encode({"ce_sagaid": "é" * 500_000}), "k"),
+        (b"{}", msgspec.json.encode({"x" * 900_000: "y"}), "k"),
+        (b"{}", b"{}", r"\xff" * 300_000),
+        (b"\x80" * VALUE_BYTES_MAX, msgspec.json.encode({"ce_sagaid": "s" * 32_000}), "s" * 2000),
+    ],
+)
+def test_a_letter_fits_into_its_topic_whatever_is_in_it(value: bytes, headers: bytes, key: str) -> None:
+    letter = dead_letter("order", a_record(value, headers, key), "unreadable", f"key {key!r}" + "e" * 100_000, NOON)
+    assert len(letter.value) + len(letter.headers) + len(letter.key or "") < LARGEST
+
+
+@given(st.sampled_from([b"\x80", b'"', b"\x01", b"a", "é".encode(), b"\\"]), st.integers(0, 3))
+@settings(max_examples=30)
+def test_the_largest_value_that_can_be_handled_is_kept_whole(piece: bytes, less: int) -> None:
+    value = piece * (VALUE_BYTES_MAX // len(piece) - less)
+    assert again(a_record(value)).value == value
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(TOPIC, 3, 7, "order-1", b'{"ce_id":"x","ce_type":"T","ce_sagaid":"order-1"}', b"a" * 262_145, NOON),
+        Record(TOPIC, 3, 7, "order-1", b'{"ce_id":"x","ce_type":"T","n":"%s"}' % (b"a" * 32_768), b"{}", NOON),
+        Record(TOPIC, 3, 7, "order-1" * 500, b'{"ce_id":"x","ce_type":"T"}', b"{}", NOON),
+    ],
+)
+def test_a_record_too_large_to_be_handled_is_cut_and_not_redriven(record: Record) -> None:
+    data = msgspec.json.decode(dead_letter("order", record, "unreadable", "e", NOON).value, type=DeadLetterData)
+    assert data.cut
+    assert (data.headers["ce_id"], data.headers["ce_type"], data.offset) == ("x", "T", 7)
+    assert record.value.startswith(data.value.encode())
+    with pytest.raises(NotRedrivableError, match=r"letter: .*too large"):
+        original("letter", data)
 
 
 def test_an_older_letter_is_redriven_when_its_text_tells_the_bytes_and_refused_when_not() -> None:

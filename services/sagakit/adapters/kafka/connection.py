@@ -129,12 +129,35 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
     """Where none of the brokers that it knows answers, it asks those that the settings name, as at the beginning.
 
     aiokafka's own keeps to the addresses that it heard last, for ever: brokers that all got new ones were lost to it.
+    It keeps to the certificates that it began with too; this one connects with those that are in the files now.
     """
 
     def __init__(self, settings: KafkaSettings, name: str, request_seconds: float) -> None:
+        self._read = _written(settings)
         security = _security(settings)
         super().__init__(client_id=name, request_timeout_ms=round(request_seconds * 1000), **security)
         self._settings, self._security = settings, security
+
+    async def _get_conn(
+        self,
+        node_id: Any,  # noqa: ANN401
+        *,
+        group: Any = ConnectionGroup.DEFAULT,  # noqa: ANN401
+        no_hint: bool = False,
+    ) -> Any:  # noqa: ANN401
+        connection = self._conns.get((node_id, group))
+        if connection is None or not connection.connected():
+            self._renew()
+        return await super()._get_conn(node_id, group=group, no_hint=no_hint)
+
+    def _renew(self) -> None:
+        """Read the certificates again when they were written since; while they do not fit together, keep the old."""
+        written = _written(self._settings)
+        if written == self._read:
+            return
+        with suppress(WrongSettingsError):
+            self._security = _security(self._settings)
+            self._ssl_context, self._read = self._security["ssl_context"], written
 
     async def _metadata_update(self, cluster_metadata: Any, topics: Any) -> bool:  # noqa: ANN401
         if await super()._metadata_update(cluster_metadata, topics):
@@ -142,6 +165,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
         for (_, channel), connection in [*self._conns.items()]:
             if channel == ConnectionGroup.DEFAULT:
                 connection.close()
+        self._renew()
         try:
             seen = await probe(self._settings, MetadataRequest([*topics] or None), self._security)
         except LogUnavailableError:
@@ -212,6 +236,18 @@ def _security(settings: KafkaSettings) -> dict[str, Any]:
         "sasl_plain_username": settings.sasl_username or None,
         "sasl_plain_password": settings.sasl_password or None,
     }
+
+
+def _written(settings: KafkaSettings) -> list[tuple[int, int] | None]:
+    """Return what tells the files of certificates from those that are written in their place later."""
+    found: list[tuple[int, int] | None] = []
+    for path in (settings.ca_file, settings.cert_file, settings.key_file):
+        try:
+            its = Path(path).stat() if path else None
+        except OSError:
+            its = None
+        found.append(its and (its.st_mtime_ns, its.st_ino))
+    return found
 
 
 def _check_readable(name: str, value: str) -> None:

@@ -13,6 +13,7 @@ from sagakit.adapters.kafka.records import next_offset_of, records_of
 from sagakit.ports import LogUnavailableError, Record
 
 OUT_OF_RANGE = errors.OffsetOutOfRangeError.errno
+DAMAGED = errors.CorruptRecordException.errno
 
 
 @dataclass(slots=True, eq=False)
@@ -27,18 +28,30 @@ class Lane:
     trouble: int = 0
 
     def take(self, most: int) -> list[Record]:
-        """Hand out records; when fewer come than were asked for, nothing is in hand any more."""
+        """Hand out records; when fewer come than were asked for, nothing is in hand any more.
+
+        What cannot be read is asked for again, and never passed over: those before it are handed out first.
+
+        Raises:
+            LogUnavailableError: when the first of them cannot be read.
+        """
         if self.records is None or most <= 0:
             return []
+        taken: list[Record] = []
+        failure: Exception | None = None
         try:
-            taken = [*islice(self.records, most)]
-        except errors.KafkaError as error:
-            self.records, self.next = None, self.offset
-            raise LogUnavailableError(f"{self.place[0]}-{self.place[1]}@{self.offset}: {said(error)}") from error
-        if len(taken) < most:
-            self.records = None
+            taken.extend(islice(self.records, most))
+        except Exception as error:  # noqa: BLE001 - whatever a decoder says of what it cannot read
+            failure = error
         if taken:
             self.offset = taken[-1].offset + 1
+        if len(taken) < most:
+            self.records = None
+        if failure is not None:
+            self.next = self.offset
+            if not taken:
+                where = f"{self.place[0]}-{self.place[1]}@{self.offset}"
+                raise LogUnavailableError(f"{where}: {said(failure)}") from failure
         return taken
 
     def give(self, chunk: Chunk, asked: int) -> bool:
@@ -48,7 +61,11 @@ class Lane:
         self.trouble = chunk.error
         if chunk.error or not chunk.data:
             return False
-        self.next = next_offset_of(chunk.data, asked)
+        try:
+            self.next = next_offset_of(chunk.data, asked)
+        except errors.KafkaError:
+            self.trouble = DAMAGED
+            return False
         self.records = records_of(*self.place, chunk.data, self.offset)
         return self.next > asked
 

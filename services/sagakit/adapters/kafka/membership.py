@@ -66,9 +66,10 @@ class KafkaMembership:
         """
         self._running = self._background.run(self._run())
         await self._patiently()
-        if not self._joined and self._trouble is not None:
+        # It may join while it leaves, and then nothing is known of its trouble any more.
+        if not self._joined and (trouble := self._trouble) is not None:
             await self.leave()
-            raise LogUnavailableError(self._trouble)
+            raise LogUnavailableError(trouble)
 
     async def assignment(self) -> frozenset[int]:
         if not self._ask():

@@ -6,6 +6,7 @@ producer id, and publishing the same messages again keeps their order, as a repe
 """
 
 import asyncio
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from sagakit.ports import Draft, LogUnavailableError
 CHANNEL = "publish"
 BATCH_BYTES = 256 << 10
 """Well below what a broker takes by default (1 MiB, `max.message.bytes`), for the last record may be large."""
+RECORDS_AT = 57
+"""Where a batch says how many records it has."""
 PAUSE_SECONDS = 0.1
 MAGIC = 2
 UNCOMPRESSED = 0
@@ -35,6 +38,7 @@ FOREVER = (1 << 31) - 1
 
 FORBIDDEN_ANYWHERE = errors.ClusterAuthorizationFailedError.errno
 APPENDED_BEFORE = errors.DuplicateSequenceNumber.errno
+TOO_LARGE = {errors.MessageSizeTooLargeError.errno, errors.RecordListTooLargeError.errno}
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Publisher:
         self._brokers = brokers
         self._partitions = partitions
         self._seconds = seconds
+        self._batch_bytes = BATCH_BYTES
         self._producer: _Producer | None = None
         self._turn = count()
         self._lock = asyncio.Lock()
@@ -99,7 +104,7 @@ class Publisher:
         for draft in drafts:
             number = keyless if draft.key is None else partition_of(draft.key, self._partitions)
             groups[draft.topic, number].append(draft)
-        return {place: [*_encoded(producer, place, group)][::-1] for place, group in groups.items()}
+        return {place: [*_encoded(producer, place, group, self._batch_bytes)][::-1] for place, group in groups.items()}
 
     async def _send_first(self, waiting: dict[Place, list[bytes]]) -> None:
         """Send the first batch of each partition, and take off what was appended.
@@ -125,8 +130,20 @@ class Publisher:
                 if not waiting[place]:
                     del waiting[place]
             else:
-                troubles.append(self._brokers.trouble(place, code))
+                troubles.append(self._trouble(place, code, waiting[place][-1]))
         _raise_worst(troubles)
+
+    def _trouble(self, place: Place, code: int, batch: bytes) -> LogUnavailableError:
+        """Return what a broker says of a batch; one that is too large comes smaller with the next publication."""
+        trouble = self._brokers.trouble(place, code)
+        if code not in TOO_LARGE:
+            return trouble
+        size = len(batch)
+        (records,) = struct.unpack_from(">i", batch, RECORDS_AT)
+        if records > 1:
+            self._batch_bytes = min(self._batch_bytes, size // 2)
+            return LogUnavailableError(f"{trouble}: {records} records of {size} bytes; smaller batches come next")
+        return LogUnavailableError(f"{trouble}: one record of {size} bytes; set the topic's max.message.bytes higher")
 
     def _answers(self, answer: Any) -> Iterator[tuple[Place, int]]:  # noqa: ANN401
         for topic, partitions in answer.topics:
@@ -141,22 +158,22 @@ def _raise_worst(failures: Iterable[BaseException | None]) -> None:
         raise failure
 
 
-def _encoded(producer: _Producer, place: Place, drafts: Sequence[Draft]) -> Iterator[bytes]:
-    """Return the batches of one partition, numbered on from its last."""
+def _encoded(producer: _Producer, place: Place, drafts: Sequence[Draft], most: int) -> Iterator[bytes]:
+    """Return the batches of one partition, of at most so many bytes each or one record, numbered on from its last."""
     sequence = producer.sequences.get(place, 0)
-    builder, held = _builder(producer, sequence), 0
+    builder, held = _builder(producer, sequence, most), 0
     for draft in drafts:
         key = None if draft.key is None else draft.key.encode()
         value, headers = bytes(draft.value), to_kafka(draft.headers)
         if builder.append(held, None, key=key, value=value, headers=headers) is None:
             yield bytes(builder.build())
             sequence = (sequence + held) % SEQUENCES
-            builder, held = _builder(producer, sequence), 0
+            builder, held = _builder(producer, sequence, most), 0
             builder.append(0, None, key=key, value=value, headers=headers)
         held += 1
     producer.sequences[place] = (sequence + held) % SEQUENCES
     yield bytes(builder.build())
 
 
-def _builder(producer: _Producer, sequence: int) -> Any:  # noqa: ANN401
-    return DefaultRecordBatchBuilder(MAGIC, UNCOMPRESSED, 0, producer.id, producer.epoch, sequence, BATCH_BYTES)
+def _builder(producer: _Producer, sequence: int, most: int) -> Any:  # noqa: ANN401
+    return DefaultRecordBatchBuilder(MAGIC, UNCOMPRESSED, 0, producer.id, producer.epoch, sequence, most)
