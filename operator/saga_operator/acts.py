@@ -88,6 +88,7 @@ class Acts:
     def __post_init__(self) -> None:
         """See what is published of the sagas that are known here."""
         self.witness = Witness(NAME, self.sagas.definitions.values)
+        self.witness.aborts = True
 
     async def make(self, held: Held, move: Move) -> None:
         """Make the move.
@@ -272,6 +273,8 @@ class Acts:
         held.know(asked=asked, retry_token=token, retries=retries, declined=declined, trouble="")
         if not granted.granted:
             await self.warn(held, f"{move.verb.value.title().replace('-', '')}Refused", granted.sentence)
+            return
+        if not granted.effect:
             return
         generation, number = held.resource.generation, grants(held.resource, known, move.verb) + 1
         before = known.granted if known.granted_generation == generation else {}

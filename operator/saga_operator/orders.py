@@ -65,10 +65,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What became of a wish; `granted` is false where the saga as it stands does not allow it."""
+    """What became of a wish; `granted` is false where the saga as it stands does not allow it.
+
+    Without `effect` the saga was already as it should be.
+    """
 
     granted: bool
     sentence: str
+    effect: bool = True
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -140,6 +144,7 @@ class _Order(_Answer, frozen=True, kw_only=True):
 
 class _Verb(_Answer, frozen=True, kw_only=True):
     sentence: str = ""
+    effect: bool = True
 
 
 class _Problem(_Answer, frozen=True, kw_only=True):
@@ -218,7 +223,8 @@ class OrderService:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
         if answer.is_success:
-            return Granted(granted=True, sentence=_read(answer, _Verb).sentence)
+            done = _read(answer, _Verb)
+            return Granted(granted=True, sentence=done.sentence, effect=done.effect)
         told = _problem(answer)
         return Granted(granted=False, sentence=told.detail or told.title)
 

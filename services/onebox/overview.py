@@ -1,6 +1,6 @@
 """The platform at a glance: rates, sagas by phase, and each service with what waits there. Samples in, no IO."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from onebox.answers import Answer
@@ -146,16 +146,14 @@ def overview(look: Look, before: Look | None) -> Overview:
 
 
 def frame(seen: Overview) -> str:
-    """Return it as a text."""
+    """Return it as a text. What somebody has to look at comes first: a terminal that is too low cuts the end."""
     here = [line for line in seen.services if line.away is None]
     over = "" if seen.seconds is None else f", rates over {seen.seconds:.1f} s"
-    lines = [f"{moment(seen.at)}  {len(here)} of {len(seen.services)} services answer{over}", ""]
+    lines = [f"{moment(seen.at)}  {len(here)} of {len(seen.services)} services answer{over}", *_troubles(seen), ""]
     rates = [_rate(rate, " /s") for rate in seen.rates.values()]
     lines += aligned([RATE_HEAD[:HALF], rates[:HALF], RATE_HEAD[HALF:], rates[HALF:]])
     lines += ["", *aligned([("PHASE", "SAGAS", "OLDEST"), *(_phase(line) for line in seen.phases)])]
-    if seen.stuck:
-        lines.append(f"! {seen.stuck} wait for a person: sagactl list --phase NeedsIntervention")
-    lines += ["", *aligned([HEAD, *(_row(line) for line in seen.services)]), *_troubles(seen.services)]
+    lines += ["", *aligned([HEAD, *(_row(line) for line in seen.services)])]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -222,9 +220,11 @@ def _row(line: ServiceLine) -> tuple[str, ...]:
     )
 
 
-def _troubles(services: Iterable[ServiceLine]) -> Iterator[str]:
+def _troubles(seen: Overview) -> Iterator[str]:
     """Yield a line for each thing that somebody has to look at."""
-    for line in services:
+    if seen.stuck:
+        yield f"! {seen.stuck} wait for a person: sagactl list --phase NeedsIntervention"
+    for line in seen.services:
         if line.away is not None:
             yield f"✖ {line.away}"
         for loop in line.failing:

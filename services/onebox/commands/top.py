@@ -1,5 +1,6 @@
 """The platform live: rates, sagas by phase, the oldest and the stuck, and what waits in each service."""
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.1, 3600.0
+ANSWER_SECONDS_MAX = 5.0
+"""How long a picture waits for one service: it shows the others, whatever that one does."""
+FIXED = frozenset({"dumb", "unknown"})
+"""Terminals, by $TERM, on which nothing can be written over: a picture that lives would be shown at its end."""
 
 
 def top(
@@ -37,12 +42,12 @@ def top(
 
 
 async def watch(shop: "Shop", out: Output, every_seconds: float, *, once: bool) -> None:
-    """Show the platform until Ctrl-C; once, where nobody watches or that was asked for.
+    """Show the platform until Ctrl-C; once, where nobody watches, nothing can be written over or that was asked for.
 
     Raises:
         Unreachable: when no service answers, and one picture was asked for.
     """
-    if once or not out.for_people or not sys.stdout.isatty():
+    if once or not out.for_people or not sys.stdout.isatty() or os.environ.get("TERM") in FIXED:
         await show_once(shop, out, every_seconds)
         return
     import asyncio
@@ -109,10 +114,13 @@ async def look(shop: "Shop") -> "Look":
 
     async def told(service: str) -> list[Measure] | str:
         try:
-            return await measures(shop, service)
+            async with asyncio.timeout(seconds):
+                return await measures(shop, service)
         except Failure as failure:
             return failure.cause
+        except TimeoutError:
+            return f"the {service} service did not answer within {seconds:g} s"
 
-    services = [*shop.settings.urls]
+    services, seconds = [*shop.settings.urls], min(shop.settings.timeout_seconds, ANSWER_SECONDS_MAX)
     answers = await asyncio.gather(*(told(service) for service in services))
     return Look(datetime.now(UTC), dict(zip(services, answers, strict=True)))

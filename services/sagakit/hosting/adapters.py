@@ -4,6 +4,7 @@ The libraries of servers are imported where they are asked for, so that one mach
 """
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sagakit.adapters.sqlite import SqliteLog, SqliteStore
-from sagakit.hosting.settings import DATABASE, KAFKA, PlatformSettings, refuse_unknown, with_opentelemetry
+from sagakit.hosting.settings import (
+    DATABASE,
+    KAFKA,
+    TRACES_CA,
+    PlatformSettings,
+    headers_in,
+    refuse_unknown,
+    with_opentelemetry,
+)
 from sagakit.ports import Clock, Log, Store, StoreUnavailableError, Table
 from sagakit.runtime.clock import SystemClock
 from sagakit.runtime.metrics import exported
@@ -129,12 +138,21 @@ async def opened(environment: Mapping[str, str], topics: Iterable[str]) -> Async
 
 
 def open_spans(settings: PlatformSettings) -> "OtlpSpans | None":
-    """Begin to send spans, where there is a collector; it need not be there yet."""
+    """Begin to send spans, where there is a collector; it need not be there yet.
+
+    Raises:
+        SettingsError: when the file with the certificates that are trusted cannot be read.
+    """
     if not settings.traces_endpoint:
         return None
     from sagakit.adapters.otel import OtlpSpans
 
-    spans = OtlpSpans(settings.traces_endpoint)
+    try:
+        trusted = ssl.create_default_context(cafile=settings.traces_ca_file) if settings.traces_ca_file else None
+    except OSError as error:
+        rule = "expected a file with certificates in PEM"
+        raise SettingsError(f"{TRACES_CA}={settings.traces_ca_file}: {rule}, not: {error}") from error
+    spans = OtlpSpans(settings.traces_endpoint, headers=headers_in(settings.traces_headers), trusted=trusted)
     spans.start()
     return spans
 

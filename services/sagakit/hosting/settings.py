@@ -4,12 +4,12 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from sagakit.hosting.logs import LogSettings
+from sagakit.hosting.logs import LogSettings, without_secrets
 from sagakit.runtime.failpoints import VARIABLE as FAILPOINT
 from sagakit.runtime.settings import Rate, ServiceSettings, SettingsError, variable, variable_name
 
@@ -19,8 +19,13 @@ DATABASE = "SAGAPLANE_DATABASE_URL"
 TRACES = "SAGAPLANE_TRACES_ENDPOINT"
 """Where a collector takes spans, by OTLP over HTTP; without it, none are told."""
 SAMPLE = "SAGAPLANE_TRACES_SAMPLE"
+TRACES_HEADERS = "SAGAPLANE_TRACES_HEADERS"
+"""What a collector asks for, such as `authorization=Bearer%20…`: commas between several, as OpenTelemetry has them."""
+TRACES_CA = "SAGAPLANE_TRACES_CA_FILE"
 OTEL_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 OTEL_ALL = "OTEL_EXPORTER_OTLP_ENDPOINT"
+OTEL_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+OTEL_CERTIFICATES = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE")
 OTEL_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SHARES = {"always_on": "1", "always_off": "0"}
 """OpenTelemetry's names of samplers that need no argument, as shares."""
@@ -56,6 +61,8 @@ PREFIX = "SAGAPLANE_"
 OF_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
 """What Kubernetes puts into every container for each service of the namespace, whatever that is called."""
 SERVICE = "{service}"
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?|")
 
 
 class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -71,6 +78,8 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(ge=1, le=10_000), variable("SAGAPLANE_PARTITIONS")] = 4
     traces_endpoint: Annotated[str, variable(TRACES)] = ""
     traces_sample: Annotated[Rate, variable(SAMPLE)] = 1.0
+    traces_headers: Annotated[str, variable(TRACES_HEADERS, secret=True)] = ""
+    traces_ca_file: Annotated[str, variable(TRACES_CA)] = ""
 
     def database_of(self, service: str) -> str:
         """Return the address of a service's database."""
@@ -90,12 +99,15 @@ class PlatformSettings(ServiceSettings, frozen=True, kw_only=True):
                 rule = "expected postgresql://user:password@host:5432/database"
                 raise SettingsError(f"{DATABASE}=***: {rule}; {SERVICE} stands for the service")
         if self.traces_endpoint and not _is_url(self.traces_endpoint):
-            raise SettingsError(f"{TRACES}={self.traces_endpoint}: expected http://collector:4318")
+            raise _no_collector(TRACES, self.traces_endpoint)
+        headers_in(self.traces_headers)
         return self
 
 
 def with_opentelemetry(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment with what OpenTelemetry's own variables say of traces, where ours say nothing.
+
+    Its headers and its certificate go with its endpoint only: they may be a secret between it and us.
 
     Raises:
         SettingsError: when one of them means nothing.
@@ -103,6 +115,10 @@ def with_opentelemetry(environment: Mapping[str, str]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     if not environment.get(TRACES) and (endpoint := _otel_endpoint(environment)):
         found[TRACES] = endpoint
+        for ours, theirs in ((TRACES_HEADERS, OTEL_HEADERS), (TRACES_CA, OTEL_CERTIFICATES)):
+            if not environment.get(ours) and (name := next(filter(environment.get, theirs), "")):
+                found[ours] = environment[name]
+        headers_in(found.get(TRACES_HEADERS, ""), next(filter(environment.get, OTEL_HEADERS), ""))
     sampler = environment.get("OTEL_TRACES_SAMPLER", "").removeprefix("parentbased_")
     share = SHARES.get(sampler) or (environment.get("OTEL_TRACES_SAMPLER_ARG") if sampler == "traceidratio" else None)
     if share and not environment.get(SAMPLE):
@@ -119,9 +135,25 @@ def _otel_endpoint(environment: Mapping[str, str]) -> str:
     for name, path in ((OTEL_TRACES, ""), (OTEL_ALL, "/v1/traces")):
         if endpoint := environment.get(name):
             if not _is_url(endpoint):
-                raise SettingsError(f"{name}={endpoint}: expected http://collector:4318, or {TRACES} beside it")
+                raise _no_collector(name, endpoint, f", or {TRACES} beside it")
             return endpoint.rstrip("/") + path if path else endpoint
     return ""
+
+
+def headers_in(text: str, name: str = TRACES_HEADERS) -> dict[str, str]:
+    """Return the headers that this value of the variable is, by their names.
+
+    Raises:
+        SettingsError: when it is none, or holds what no header can carry.
+    """
+    headers: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        key, equals, value = pair.partition("=")
+        key, value = unquote(key).strip(), unquote(value).strip()
+        if not (equals and HEADER_NAME.fullmatch(key) and HEADER_VALUE.fullmatch(value)):
+            raise SettingsError(f"{name}=***: expected name=value, with %20 for a space, and commas between several")
+        headers[key.lower()] = value
+    return headers
 
 
 def refuse_unknown(environment: Mapping[str, str]) -> None:
@@ -162,10 +194,17 @@ def _is_address(text: str) -> bool:
         return False
 
 
+def _no_collector(name: str, endpoint: str, more: str = "") -> SettingsError:
+    rule = f"a password belongs into {TRACES_HEADERS}" if "@" in endpoint else f"expected http://collector:4318{more}"
+    return SettingsError(f"{name}={without_secrets(endpoint)}: {rule}")
+
+
 def _is_url(text: str) -> bool:
     """Tell whether this may be the address of a collector."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
     except ValueError:
         return False

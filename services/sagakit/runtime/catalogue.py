@@ -101,7 +101,7 @@ INSTANCE_DROPPED = Named(
     "saga_instance_series_dropped",
     "gauge",
     "sagas",
-    "Sagas that have lived for 2 s or are stuck and have no series, because there are more than the cap.",
+    "Sagas that live for 2 s or are stuck, without series because there are more than the cap; some may be younger.",
     teller="initiator",
 )
 STEP_DURATION = Named(

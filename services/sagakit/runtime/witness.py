@@ -123,6 +123,8 @@ class Witness:
         self.service = service
         self.system = SYSTEM
         self.spans: Spans | None = None
+        self.aborts = False
+        """Whether it also aborts, when their time is over, sagas that others began."""
         self._sagas = sagas
         self.informed = informed
         self._early: list[Draft] = []
@@ -236,6 +238,8 @@ class Witness:
                     self._finished.at(saga.ref, mode.value, outcome)
             for code in TIMED_OUT:
                 self._timeouts.at(saga.ref, code.value)
+        if self.aborts or saga.initiator.name == self.service:
+            for code in TIMED_OUT:
                 self._lateness.at(saga.ref, code.value)
         for step in (step for step in saga.steps if step.participant == self.service):
             self._step_stuck.at(saga.ref, step.name)

@@ -81,15 +81,17 @@ def test_what_waits_in_a_service_is_its_own() -> None:
     assert (payment.dead_letters, payment.parked, payment.failing) == (2, 1, ("payment relay",))
 
 
-def test_trouble_stands_below_in_words_with_what_to_do() -> None:
+def test_trouble_stands_first_in_words_with_what_to_do() -> None:
+    """A terminal that is too low for all shows the beginning."""
     failing = Measure("saga_loop_failing", 3, {"loop": "order relay"})
     dead = Measure("saga_dlq_messages_total", 2, {"loop": "a"})
     stuck = Measure("saga_stuck", 1)
     text = frame(overview(look(0, [failing, dead, stuck], "the payment service refuses connections"), None))
-    assert "1 of 2 services answer" in text
-    assert "! 1 wait for a person: sagactl list --phase NeedsIntervention" in text
-    assert text.splitlines()[-3:] == [
+    assert "1 of 2 services answer" in text.splitlines()[0]
+    assert text.splitlines()[1:6] == [
+        "! 1 wait for a person: sagactl list --phase NeedsIntervention",
         "✖ order: its order relay fails; sagactl doctor says why",
         "! order: 2 dead letters since it began: sagactl dlq list",
         "✖ the payment service refuses connections",
+        "",
     ]

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import pytest
 from tests.unit.onebox.conftest import Sagactl
@@ -12,9 +14,11 @@ from tests.unit.onebox.test_failures import stranger
 
 from onebox.cli import execute
 from onebox.client import Shop
+from onebox.commands import top
 from onebox.commands.top import pictures
 from onebox.errors import ExitCode
 from onebox.layout import SERVICES
+from onebox.output import Format, Output
 from onebox.settings import CtlSettings
 from sagakit.core.traces import root_of, trace_of
 
@@ -237,6 +241,32 @@ def test_top_of_a_shop_that_does_not_run_is_a_line(
     cause, remedy = capsys.readouterr().err.splitlines()
     assert cause.startswith("error: no service answers; the order service")
     assert "sagactl dev" in remedy
+
+
+def test_top_does_not_wait_for_a_service_that_hangs(sagactl: Sagactl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top, "ANSWER_SECONDS_MAX", 0.5)
+    with stranger(None) as (url, _):
+        monkeypatch.setenv("SAGACTL_PAYMENT_URL", url)
+        began = monotonic()
+        answer = sagactl("top", "--once", "--every", "0.1")
+    assert monotonic() - began < CtlSettings({}).timeout_seconds
+    assert "5 of 6 services answer" in answer.out
+    assert "✖ the payment service did not answer within 0.5 s" in answer.out
+
+
+async def test_top_shows_one_picture_where_nothing_can_be_written_over(
+    shop: LiveShop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def in_vain(*_: object) -> None:
+        raise AssertionError("they are shown when they end")
+
+    monkeypatch.setattr(top, "pictures", in_vain)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    urls = {name: f"http://127.0.0.1:{its.port}" for name, its in shop.services.items()}
+    async with Shop(CtlSettings(urls)) as watched, asyncio.timeout(20):
+        await top.watch(watched, Output(Format.TABLE), 0.1, once=False)
+    assert capsys.readouterr().out.count("6 of 6 services answer") == 1
 
 
 @pytest.mark.parametrize("words", [("--every", "0"), ("--every", "soon")], ids=" ".join)

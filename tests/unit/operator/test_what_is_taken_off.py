@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
+from tests.unit.operator.memory_shop import Desk
 from tests.unit.operator.operators import KEY, Operators, is_held, manifest
 
 from saga_operator.cluster import Body
+from saga_operator.orders import Granted
 from saga_operator.resources import ORDER_SAGA_PLURAL, STARTED_AT
 from sagakit.core.deadlines import due_at
 from sagakit.core.facts import Phase
@@ -240,3 +242,17 @@ def test_two_resources_that_wish_the_opposite_of_one_saga_do_so_less_and_less_of
     assert state is not None
     assert state.suspended, "what a person changes is wished at once"
     assert Counter(message.type for message in world.shop.said)["SagaSuspended"] <= before + 1
+
+
+def test_a_wish_that_shows_late_is_not_told_to_be_contested(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def is_so_already(*_: object) -> Granted:
+        return Granted(granted=True, sentence="suspend has no effect: it is suspended", effect=False)
+
+    monkeypatch.setattr(Desk, "wish", is_so_already)
+    world = Operators(script=SCRIPTS["running"])
+    world.start()
+    world.api.make(ORDER_SAGA_PLURAL, manifest(timeoutSeconds=86_400))
+    run(world, 1)
+    world.api.edit(*KEY, suspend=True)
+    run(world, 300)
+    assert "WishContested" not in {body["reason"] for place, body in world.api.objects.items() if place[0] == "events"}

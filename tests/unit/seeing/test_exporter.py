@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,15 +40,20 @@ class Collector:
     """Takes requests over HTTP and remembers their spans; it answers as it is told."""
 
     status: int = 200
+    answer: str = "{}"
+    more: str = ""
     requests: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     spans: list[dict[str, Any]] = field(default_factory=list)
     silent: bool = False
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
+            while asked := await reader.readuntil(b"\r\n\r\n"):
+                headers = dict(line.lower().split(": ", 1) for line in asked.decode().split("\r\n")[1:] if line)
+                self.headers = headers
                 body = gzip.decompress(await reader.readexactly(int(headers["content-length"])))
                 self.requests += 1
                 if self.silent:
@@ -56,7 +62,8 @@ class Collector:
                     assert headers["content-type"] == "application/json"
                     told = json.loads(body)["resourceSpans"]
                     self.spans += [s for its in told for scope in its["scopeSpans"] for s in scope["spans"]]
-                writer.write(f"HTTP/1.1 {self.status} x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+                head = f"HTTP/1.1 {self.status} x\r\nContent-Length: {len(self.answer)}\r\n{self.more}\r\n"
+                writer.write(f"{head}{self.answer}".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -71,7 +78,7 @@ class Collector:
 @asynccontextmanager
 async def collecting(**its: Any) -> AsyncIterator[Collector]:  # noqa: ANN401 - as the collector has them
     collector = Collector(**its)
-    server = await asyncio.start_server(collector.serve, "127.0.0.1", collector.port)
+    server = await asyncio.start_server(collector.serve, "127.0.0.1", collector.port, ssl=collector.tls)
     collector.port = server.sockets[0].getsockname()[1]
     try:
         yield collector
@@ -232,3 +239,98 @@ async def test_a_collector_that_is_silent_holds_nobody_up_for_ever(monkeypatch: 
         async with asyncio.timeout(SECONDS_MAX):
             await spans.close()
     assert (spans.counts, spans.waiting) == ({"exported": 0, "dropped": 2}, 0)
+
+
+async def test_a_collector_hears_the_headers_that_it_asks_for() -> None:
+    async with collecting() as collector:
+        spans = OtlpSpans(f"http://127.0.0.1:{collector.port}", headers={"x-tenant": "shop", "content-type": "x/y"})
+        spans.start()
+        spans.tell(span(1))
+        await until(lambda: bool(collector.spans))
+        await spans.close()
+    assert (collector.headers["x-tenant"], collector.headers["content-type"]) == ("shop", "application/json")
+
+
+async def told(number: int, **its: Any) -> OtlpSpans:  # noqa: ANN401 - as the collector has them
+    """Return what became of so many spans, one in each request, with a collector that answers so."""
+    async with collecting(**its) as collector:
+        spans = OtlpSpans(f"http://127.0.0.1:{collector.port}")
+        spans.start()
+        for requests in range(1, number + 1):
+            spans.tell(span(requests))
+            await until(lambda least=requests: collector.requests >= least and not spans.waiting)  # type: ignore[misc]
+        await spans.close()
+    return spans
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "{}",
+        '{"partialSuccess": null}',
+        '{"partialSuccess": {"rejectedSpans": null, "errorMessage": null}}',
+        '{"partialSuccess": {"errorMessage": "slow down"}}',
+        '{"id": 1}',
+    ],
+)
+async def test_spans_that_a_collector_takes_are_exported(answer: str) -> None:
+    assert (await told(1, answer=answer)).counts == {"exported": 1, "dropped": 0}
+
+
+async def test_a_collector_may_answer_as_protocol_buffers() -> None:
+    its = {"answer": "\x0a\x00", "more": "Content-Type: application/x-protobuf\r\n"}
+    assert (await told(1, **its)).counts == {"exported": 1, "dropped": 0}
+
+
+@pytest.mark.parametrize("rejected", ['"1"', "1", "999"])
+async def test_spans_that_a_collector_rejects_of_those_it_was_sent_are_dropped(
+    rejected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = f'{{"partialSuccess": {{"rejectedSpans": {rejected}, "errorMessage": "over the quota"}}}}'
+    assert (await told(1, answer=answer)).counts == {"exported": 0, "dropped": 1}
+    assert "refuses 1 spans: over the quota" in caplog.text
+
+
+async def test_a_page_that_answers_at_every_path_is_no_collector(caplog: pytest.LogCaptureFixture) -> None:
+    assert (await told(1, answer="<html>Welcome</html>")).counts == {"exported": 0, "dropped": 1}
+    assert "200 with what is no answer of OTLP: <html>Welcome" in caplog.text
+
+
+async def test_a_refusal_that_comes_with_every_batch_is_told_once_in_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await told(3, status=401)).counts == {"exported": 0, "dropped": 3}
+    assert caplog.text.count("refuses") == 1
+    monkeypatch.setattr(exporting, "REFUSAL_SECONDS", 0.0)
+    await told(3, status=401)
+    assert caplog.text.count("refuses") == 1 + 3
+
+
+async def test_it_is_told_when_spans_are_taken_after_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    async with collecting(status=403) as collector:
+        spans = OtlpSpans(f"http://127.0.0.1:{collector.port}")
+        spans.start()
+        for number, status in enumerate((403, 403, 200, 200), 1):
+            collector.status = status
+            spans.tell(span(number))
+            await until(lambda: not spans.waiting)
+        await spans.close()
+    assert caplog.text.count("takes spans again; 2 were dropped") == 1
+
+
+async def test_a_collector_that_asks_to_be_left_alone_is_left_alone() -> None:
+    async with collecting(status=429, more="Retry-After: 120\r\n") as collector:
+        spans = OtlpSpans(f"http://127.0.0.1:{collector.port}")
+        for number in range(2 * exporting.BATCH_SPANS_MAX):
+            spans.tell(span(number))
+        async with asyncio.timeout(SECONDS_MAX):
+            await spans._send_all()
+        assert 100 < spans._pause() <= 120
+        collector.more = "Retry-After: 99999999999999\r\n"
+        await spans._send_all()
+        assert 200 < spans._pause() <= exporting.ASKED_SECONDS_MAX
+        collector.more = "Retry-After: Fri, 01 Jan 2027 00:00:00 GMT\r\n"
+        await spans._send_all()
+        assert spans._pause() <= 1, "a date is not read"
+        await spans.close()

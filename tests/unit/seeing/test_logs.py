@@ -186,6 +186,17 @@ def test_on_a_terminal_a_line_is_for_reading() -> None:
     assert stream.getvalue().endswith(" consumer: warning: slow  [c-8]\n")
 
 
+def test_a_terminal_obeys_no_line_and_no_line_is_forged() -> None:
+    stream = Terminal()
+    configure("payment", "0", {}, stream=stream)
+    OURS.warning("refused: %s", "evil\x1b]0;title\x07\n12:00:00 order: forged\r")
+    [line] = stream.getvalue().splitlines()
+    assert line.endswith(r"refused: evil\x1b]0;title\x07\n12:00:00 order: forged\r")
+    fail(ValueError("evil\x1b[2J"))
+    assert "\n    raise error\n" in stream.getvalue(), "a traceback has its lines"
+    assert stream.getvalue().endswith("ValueError: evil\\x1b[2J\n")
+
+
 @pytest.mark.parametrize(("asked", "stream"), [("json", Terminal()), ("text", io.StringIO())])
 def test_the_form_can_be_chosen(asked: str, stream: io.StringIO) -> None:
     configure("payment", "0", {"SAGAPLANE_LOG_FORMAT": asked}, stream=stream)

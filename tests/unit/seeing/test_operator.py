@@ -20,7 +20,9 @@ from sagakit.adapters.otel.exporter import OtlpSpans
 from sagakit.runtime import catalogue
 from sagakit.runtime.catalogue import CATALOGUE, Named
 from sagakit.runtime.metrics import Distributed, Value
+from sagakit.runtime.witness import TIMED_OUT
 from shop_contracts.catalogue import SHOP
+from shop_contracts.order_saga import ORDER_SAGA
 
 TURNS_MAX = 1000
 OF_THE_CLIENT = {catalogue.API_FAILURES, catalogue.K8S_REQUESTS, catalogue.K8S_DURATION}
@@ -68,6 +70,17 @@ def test_nothing_is_counted_that_did_not_happen() -> None:
     found = told(world, operator)
     assert (found[catalogue.STATUSES_REFUSED,], found[catalogue.EVENTS_LOST,]) == (0, 0)
     assert found[catalogue.LONGEST_RUNNING,] == 0
+
+
+def test_how_late_aborts_were_begins_at_zero_whoever_began_the_sagas() -> None:
+    """A new leader aborts all that became due before it led: a series that began with those would have no rate."""
+    world = Operators()
+    found = told(world, world.start())
+    for code in TIMED_OUT:
+        its = found[catalogue.LATENESS, ORDER_SAGA.ref, code.value]
+        assert isinstance(its, Distributed)
+        assert its.buckets[-1][1] == 0
+    assert not [named for named, *_ in found if named is catalogue.TIMEOUTS], "the order service counts them"
 
 
 def test_a_status_that_the_api_server_refuses_is_counted() -> None:

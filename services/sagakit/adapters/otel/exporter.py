@@ -6,12 +6,15 @@ What waits is bounded. A collector that is away costs the spans that do not fit,
 import asyncio
 import gzip
 import logging
+import ssl
 from collections import Counter, deque
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from sagakit.adapters.otel.otlp import encode
 from sagakit.adapters.otel.resource import resource_of
@@ -27,6 +30,10 @@ EXPORT_SECONDS = 1.0
 REQUEST_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 3.0
 BACKOFF_SECONDS_MAX = 30.0
+ASKED_SECONDS_MAX = 300
+"""How long a collector may ask for by `Retry-After`."""
+REFUSAL_SECONDS = 60.0
+"""A refusal may come with every batch, each second: how long after one line the next is said."""
 LATER = frozenset({408, 425, 429, 502, 503, 504})
 """The answers after which OTLP has the same spans sent again."""
 EXPORTED, DROPPED = "exported", "dropped"
@@ -41,8 +48,18 @@ class CollectorUnavailableError(Exception):
 class OtlpSpans:
     """The way to one collector. Spans that are told before `start` wait for it."""
 
-    def __init__(self, endpoint: str, *, queue_spans_max: int = QUEUE_SPANS_MAX) -> None:
-        """Send to `endpoint`: a collector, such as http://collector:4318, or the whole address of its traces."""
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        trusted: ssl.SSLContext | None = None,
+        queue_spans_max: int = QUEUE_SPANS_MAX,
+    ) -> None:
+        """Send to `endpoint`: a collector, such as http://collector:4318, or the whole address of its traces.
+
+        Every request has the `headers`. Its certificate is one of the `trusted`, or of those that the system trusts.
+        """
         self.url = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + PATH
         self.counts: Counter[str] = Counter({EXPORTED: 0, DROPPED: 0})
         self._waiting: deque[Span] = deque()
@@ -51,8 +68,14 @@ class OtlpSpans:
         self._woken = asyncio.Event()
         self._closing = False
         self._failures = 0
+        self._not_before = 0.0
+        self._refused = 0
+        self._refusing = False
+        self._tell_at = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._client = httpx.AsyncClient(timeout=REQUEST_SECONDS_MAX)
+        self._client = httpx.AsyncClient(
+            headers=headers, verify=True if trusted is None else trusted, timeout=REQUEST_SECONDS_MAX
+        )
         self._resource_of = cache(resource_of)
 
     @property
@@ -90,6 +113,8 @@ class OtlpSpans:
                 await asyncio.wait_for(self._woken.wait(), self._pause())
             self._woken.clear()
             await self._send_all()
+            if self._failures and not self._closing:
+                self._woken.clear()
         await self._send_all()
 
     async def _send_all(self) -> None:
@@ -97,7 +122,7 @@ class OtlpSpans:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_SPANS_MAX, len(self._waiting)))]
             self._sending = len(batch)
             try:
-                await self._send(batch)
+                taken = await self._send(batch)
             except CollectorUnavailableError as error:
                 self._take_back(batch)
                 self._failures += 1
@@ -111,14 +136,15 @@ class OtlpSpans:
                 log_lines.exception("%d spans cannot be sent", len(batch))
                 self.counts[DROPPED] += len(batch)
             else:
-                if self._failures:
+                if taken and (self._failures or self._refusing):
                     log_lines.warning("%s takes spans again; %d were dropped", self.url, self.counts[DROPPED])
+                    self._refusing = False
                 self._failures = 0
             finally:
                 self._sending = 0
 
-    async def _send(self, batch: list[Span]) -> None:
-        """Send these spans.
+    async def _send(self, batch: list[Span]) -> bool:
+        """Send these spans, and tell whether all of them were taken.
 
         Raises:
             CollectorUnavailableError: when they are to be sent again.
@@ -130,12 +156,23 @@ class OtlpSpans:
         except httpx.HTTPError as error:
             raise CollectorUnavailableError(f"{self.url}: {type(error).__name__} {error}".strip()) from None
         if answer.status_code in LATER:
+            self._not_before = asyncio.get_running_loop().time() + _asked_seconds(answer)
             raise CollectorUnavailableError(f"{self.url} answers {answer.status_code}")
-        if not answer.is_success:
-            self.counts[DROPPED] += len(batch)
-            log_lines.error("%s refuses %d spans: %d %.200s", self.url, len(batch), answer.status_code, answer.text)
+        rejected, why = _rejected(answer, len(batch))
+        self.counts[EXPORTED] += len(batch) - rejected
+        if rejected:
+            self._refuse(rejected, why)
+        return not rejected
+
+    def _refuse(self, number: int, why: str) -> None:
+        """Count spans that the collector does not take, and say so, unless that was said just now."""
+        self.counts[DROPPED] += number
+        self._refused += number
+        now = asyncio.get_running_loop().time()
+        if now < self._tell_at:
             return
-        self.counts[EXPORTED] += len(batch)
+        log_lines.error("%s refuses %d spans: %.200s", self.url, self._refused, why)
+        self._refused, self._refusing, self._tell_at = 0, True, now + REFUSAL_SECONDS
 
     def _take_back(self, batch: list[Span]) -> None:
         """Let the spans wait again, before those that came meanwhile, as far as there is room."""
@@ -145,4 +182,41 @@ class OtlpSpans:
         self.counts[DROPPED] += len(batch) - len(kept)
 
     def _pause(self) -> float:
-        return min(EXPORT_SECONDS * 2.0 ** min(self._failures, 10), BACKOFF_SECONDS_MAX)
+        """Return for how long nothing is sent: longer with each failure, and as long as the collector asked for."""
+        asked = self._not_before - asyncio.get_running_loop().time()
+        return max(asked, min(EXPORT_SECONDS * 2.0 ** min(self._failures, 10), BACKOFF_SECONDS_MAX))
+
+
+class _Partial(msgspec.Struct, frozen=True, rename="camel"):
+    rejected_spans: int | None = None
+    error_message: str | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+    partial_success: _Partial | None = None
+
+
+def _rejected(answer: httpx.Response, number: int) -> tuple[int, str]:
+    """Return how many of so many spans are not taken, and why: all, where the answer is none of OTLP's.
+
+    A body that is not JSON was written by something else, such as a page that answers at every path. A collector may
+    answer as protocol buffers nevertheless, and then its status alone counts.
+    """
+    if not answer.is_success:
+        return number, f"{answer.status_code} {answer.text}"
+    if not answer.content.strip() or "protobuf" in answer.headers.get("Content-Type", ""):
+        return 0, ""
+    try:
+        told = _decode(answer.content).partial_success or _Partial()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return number, f"{answer.status_code} with what is no answer of OTLP: {answer.text}"
+    return min(max(told.rejected_spans or 0, 0), number), told.error_message or "without a reason"
+
+
+def _asked_seconds(answer: httpx.Response) -> int:
+    """Return how long the collector wants to be left alone, where it says so in seconds."""
+    asked = answer.headers.get("Retry-After", "").strip()
+    return min(int(asked[:9]), ASKED_SECONDS_MAX) if asked.isdecimal() else 0
+
+
+_decode = msgspec.json.Decoder(_Answer, strict=False).decode
