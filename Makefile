@@ -7,13 +7,22 @@ SHELL := bash
 PYTHON ?= python3
 SEED ?= 1
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+# Of this place: an environment that came along when its clone was copied or moved runs the code of the other place.
+INSTALLED := .venv/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 COMPILE := env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet \
     --generate-hashes --allow-unsafe --strip-extras \
     --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-# What compose.yaml publishes on this machine, for commands that run beside the containers.
-COMPOSED := SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
+# What compose.yaml publishes on this machine, for commands that run beside the containers. As for compose, the shell
+# goes before .env.
+COMPOSED := shell=$$(export -p); set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$shell"; \
+    SAGACTL_ORDER_URL=http://127.0.0.1:$${ORDER_PORT:-3002} \
+    SAGACTL_PAYMENT_URL=http://127.0.0.1:$${PAYMENT_PORT:-3003} \
+    SAGACTL_INVENTORY_URL=http://127.0.0.1:$${INVENTORY_PORT:-3004} \
+    SAGACTL_ANALYTICS_URL=http://127.0.0.1:$${ANALYTICS_PORT:-3005} \
+    SAGACTL_SHIPPING_URL=http://127.0.0.1:$${SHIPPING_PORT:-3006} \
+    SAGACTL_NOTIFICATION_URL=http://127.0.0.1:$${NOTIFICATION_PORT:-3007} \
+    SAGAPLANE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$${KAFKA_PORT:-9092} \
     SAGAPLANE_DATABASE_URL="postgresql://{service}:$${SAGAPLANE_DATABASE_PASSWORD:-secret}@127.0.0.1:$${POSTGRES_PORT:-5432}/{service}" \
     SAGACTL_JAEGER_URL=http://127.0.0.1:$${JAEGER_PORT:-16686}
 
@@ -29,7 +38,7 @@ install: $(INSTALLED) ## Make .venv from the lock (only when the lock or pyproje
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "sagaplane needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Try: make PYTHON=python3.12 install" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -77,7 +86,9 @@ demo: $(INSTALLED) ## Ten orders on this machine, some confirmed, some compensat
 dev: $(INSTALLED) ## Run the shop on this machine and keep it running
 	$(BIN)/sagactl dev
 
+# Containers read these files as users of their own, also where a clone was made for one user alone.
 compose-up: ## Build the image and run the shop on Kafka and PostgreSQL in containers
+	@chmod -R go+rX compose observability 2>/dev/null || true
 	docker compose up --build --detach --wait
 
 # The bank and the warehouse are started again with the luck that the demonstration counts on.
@@ -85,8 +96,8 @@ compose-demo: $(INSTALLED) ## The demonstration, in the shop that compose-up run
 	SAGAPLANE_SEED=3 PAYMENT_SUCCESS_RATE=0.7 INVENTORY_SUCCESS_RATE=0.8 docker compose up --detach --wait payment inventory
 	$(COMPOSED) $(BIN)/sagactl demo --here
 
-compose-down: ## End those containers; their data stays until `docker compose down --volumes`
-	docker compose down
+compose-down: ## End those containers; their data stays until `docker compose --profile grafana down --volumes`
+	docker compose --profile grafana down
 
 # KIND_CLUSTER names the cluster; one that is there is used, and never deleted.
 kind-up: ## Run the shop on a kind cluster: its operator, Kafka by Strimzi, PostgreSQL
@@ -134,5 +145,5 @@ lock: $(INSTALLED) ## Choose versions anew and write the locks: make lock UPGRAD
 	$(COMPILE) $(UPGRADE) --output-file requirements-judges.lock requirements-judges.in
 
 clean: ## Remove what can be made again
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .judges .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find services operator tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

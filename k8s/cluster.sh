@@ -8,6 +8,10 @@ namespace="${KIND_NAMESPACE:-sagaplane}"
 # shellcheck disable=SC2034 # for whoever reads this
 release=sagaplane
 marker=made-by-kind-up
+# shellcheck disable=SC2034 # how a command that comes next names the same shop
+same="${KIND_CLUSTER:+ KIND_CLUSTER=$cluster}${KIND_NAMESPACE:+ KIND_NAMESPACE=$namespace}"
+# shellcheck disable=SC2034
+silent="cluster $cluster does not answer: docker start $cluster-control-plane; or, if it is yours to delete: kind delete cluster --name $cluster"
 
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -22,7 +26,13 @@ need() { # COMMAND...
     done
 }
 
-there() { [[ $'\n'$(kind get clusters 2>/dev/null)$'\n' == *$'\n'"$cluster"$'\n'* ]]; }
+there() {
+    local all
+    all=$(kind get clusters 2>&1) || fail "kind: $all"
+    [[ $'\n'"$all"$'\n' == *$'\n'"$cluster"$'\n'* ]]
+}
+
+answers() { k get --raw=/readyz >/dev/null 2>&1; }
 
 ours() { k --namespace kube-system get configmap "$marker" >/dev/null 2>&1; }
 

@@ -62,12 +62,12 @@ where_to_look() {
         printf '            http://127.0.0.1:3000/d/sagaplane-overview  (the sagas, in Grafana)\n'
         printf '            %s service/grafana 3000\n' "$forward"
     else
-        printf '            in Grafana, where its image can be had, after: GRAFANA=1 make kind-up%s\n' "${KIND_CLUSTER:+ KIND_CLUSTER=$cluster}"
+        printf '            in Grafana, where its image can be had, after: GRAFANA=1 make kind-up%s\n' "$same"
     fi
 }
 
-need kubectl
-there || fail "there is no cluster $cluster: make kind-up"
+need kind kubectl
+there || fail "there is no cluster $cluster: make kind-up$same"
 fill_the_shelf
 say "apply the samples"
 kn apply --filename=k8s/samples/success.yaml --filename=k8s/samples/decline.yaml --filename=k8s/samples/out-of-stock.yaml \

@@ -10,6 +10,8 @@ if ! there; then
 elif ours; then
     say "delete cluster $cluster, which kind-up made"
     kind delete cluster --quiet --name "$cluster"
+elif ! answers; then
+    fail "$silent"
 else
     if h status "$release" >/dev/null 2>&1; then
         say "let the sagas end, and uninstall release $release"

@@ -13,10 +13,13 @@ make_cluster() {
         say "1/6 cluster $cluster is there"
     else
         say "1/6 make cluster $cluster of $image"
+        # A cluster that is half made has no mark yet, and kind-down would not take it for ours.
+        trap 'say "interrupted: delete cluster $cluster"; kind delete cluster --quiet --name "$cluster"; exit 130' INT TERM HUP
         kind create cluster --quiet --name "$cluster" --image "$image" --config k8s/kind.yaml --wait 120s
         k --namespace kube-system create configmap "$marker" >/dev/null
+        trap - INT TERM HUP
     fi
-    until_true 60 "the API server answers" k get --raw=/readyz
+    (until_true 60 "the API server answers" answers) 2>/dev/null || fail "$silent"
 }
 
 install_strimzi() {
@@ -36,6 +39,8 @@ install_strimzi() {
 
 build_images() {
     say "3/6 build sagaplane:dev and sagaplane-operator:dev"
+    # An attestation would be a part of the image that `kind load` may not find.
+    export BUILDX_NO_DEFAULT_ATTESTATIONS=1
     docker build --quiet --file services/Dockerfile --tag sagaplane:dev . >/dev/null
     docker build --quiet --file operator/Dockerfile --tag sagaplane-operator:dev . >/dev/null
 }
@@ -49,9 +54,12 @@ load_images() {
         docker tag "$image:dev" "$image:$version"
         images+=("$image:$version")
     done
-    # What this machine has not, the node pulls by itself.
-    docker image inspect postgres:15 >/dev/null 2>&1 && images+=(postgres:15)
     kind load docker-image --quiet --name "$cluster" "${images[@]}" >/dev/null
+    # What this machine has not, the node pulls by itself; and what cannot be loaded: in containerd's image store a pulled
+    # image has one platform only, and `kind load` wants all.
+    if docker image inspect postgres:15 >/dev/null 2>&1; then
+        kind load docker-image --quiet --name "$cluster" postgres:15 >/dev/null 2>&1 || say "    postgres:15 is left to the node to pull"
+    fi
 }
 
 # The tag stays the same, so that a pod learns of another image by an annotation.
@@ -88,6 +96,8 @@ until_ready() {
 }
 
 need docker kind kubectl helm
+helm_version=$(helm version --template '{{.Version}}' 2>/dev/null) || true
+case "$helm_version" in v2.* | v3.?.* | v3.1[0-6].*) fail "helm $helm_version is older than 3.17; see docs/kubernetes.md" ;; esac
 SECONDS=0
 make_cluster
 install_strimzi
@@ -100,8 +110,8 @@ until_ready
 say "ready after $SECONDS s"
 cat <<NEXT
 
-  make kind-demo${KIND_CLUSTER:+ KIND_CLUSTER=$cluster}      six sagas, and how each ends
+  make kind-demo$same      six sagas, and how each ends
   kubectl --context kind-$cluster --namespace $namespace get ordersagas --watch
   helm --kube-context kind-$cluster --namespace $namespace test $release
-  make kind-down${KIND_CLUSTER:+ KIND_CLUSTER=$cluster}
+  make kind-down$same
 NEXT

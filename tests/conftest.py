@@ -7,6 +7,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tests.real.engine import Engine, EngineMissingError, running_engine
 
+# What a program prints is compared, whatever colours a CI asks for; and what runs on this machine is asked without the
+# proxy that leads out of it.
+for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
+direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, (direct, "localhost", "127.0.0.1")))
+
 # How long an example takes says something about the machine. The gate draws the same examples each time.
 settings.register_profile(
     "ours", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ, print_blob=True

@@ -68,7 +68,8 @@ def require_ports(layout: Layout) -> None:
     ports = taken(layout)
     if ports:
         named = ", ".join(map(str, ports))
-        raise Conflict(f"ports that the services need are in use: {named}", "end what has them: a box, perhaps?")
+        remedy = "end what has them (another box, or containers?), or run `sagactl demo --stay`, which takes others"
+        raise Conflict(f"ports that the services need are in use: {named}", remedy)
 
 
 def free_layout() -> Layout:

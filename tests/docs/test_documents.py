@@ -1,6 +1,7 @@
 """What documents point at exists: files, headings, make targets, and the words of the saga in its picture."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,10 @@ FENCED = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 def documents() -> list[Path]:
-    tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    tracked = ""
+    if git := shutil.which("git"):
+        listing = [git, "ls-files", "*.md"]
+        tracked = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     found = tracked.split() or [
         str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
     ]

@@ -1,5 +1,6 @@
 """The demonstration: ten orders on this machine, from the first to the audit."""
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -27,8 +28,9 @@ SEED = 3
 LOOK_SECONDS = 0.1
 DEMO_SECONDS_MAX = 60.0
 COUNTED_SECONDS_MAX = 15.0
-GRAFANA = "http://127.0.0.1:3000/d/sagaplane-overview"
+GRAFANA = "http://127.0.0.1:{port}/d/sagaplane-overview"
 """Where compose.yaml has it, with the overview of observability/dashboards."""
+GRAFANA_PORT = "3000"
 
 
 def demo(
@@ -116,7 +118,8 @@ async def places_to_look(shop: "Shop", sagas: "Sequence[SagaLine]") -> list[str]
     from onebox.jaeger import Jaeger
 
     chosen = next((saga for saga in sagas if saga.phase == "Compensated"), sagas[0])
-    boards = f"dashboards  {shop.settings.urls['analytics']}/, and in Grafana, where it runs: {GRAFANA}"
+    grafana = GRAFANA.format(port=os.environ.get("GRAFANA_PORT") or GRAFANA_PORT)
+    boards = f"dashboards  {shop.settings.urls['analytics']}/, and in Grafana, where it runs: {grafana}"
     try:
         trace_id, _ = await traced(shop, chosen.saga_id)
     except NotFound:  # nobody asked for traces here

@@ -16,6 +16,7 @@ SEED = 3
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shop of these tests keeps no files: who looks for some finds none."""
     monkeypatch.setenv("SAGAPLANE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("GRAFANA_PORT", "13000")
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -26,7 +27,7 @@ def test_the_demonstration_in_a_shop_with_other_orders_places_its_own_once(sagac
         assert answer.out.count("demo-3-") == 10
         assert "choreography   ✔ 5        ↩ 0" in answer.out
         assert "✔ the books balance" in answer.out
-        assert "/d/sagaplane-overview" in answer.out
+        assert "in Grafana, where it runs: http://127.0.0.1:13000/d/sagaplane-overview" in answer.out
         assert "16686/trace/" not in answer.out  # nothing is traced here
         assert f"orders           {orders}: {orders} confirmed" in answer.out
         assert "the events were not counted again: " in answer.err
