@@ -9,7 +9,7 @@ from tests.e2e.cluster import Body, Cluster, until
 from tests.e2e.release import Release
 from tests.e2e.sagas import Namespace, order_saga
 
-from saga_operator.resources import API_VERSION, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL
+from saga_operator.resources import API_VERSION, FINALIZER, ORDER_SAGA_PLURAL, SAGA_DEFINITION_PLURAL, STARTED_AT
 
 LONG = 600
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -82,6 +82,40 @@ def test_a_running_saga_whose_status_says_completed_is_still_held(release: Relea
         until(lambda: phase_of(release, saga_id) == "Compensating", 30, "it is taken back")
         assert room.find("forged") is not None
     room.wait_gone("forged")
+    assert release.asked("order", f"/orders/{saga_id}")["status"] == "cancelled"
+
+
+def test_a_resource_that_was_replaced_while_its_saga_runs_is_held_again(release: Release, room: Namespace) -> None:
+    """`kubectl replace` takes off what the operator wrote there: the saga was told to have ended, and was let go."""
+    body = order_saga("replaced", timeoutSeconds=LONG)
+    with release.without("inventory"):
+        room.create(body)
+        its = room.wait_for_step("replaced", "payment", "Succeeded")
+        room.kubectl("replace", "--filename=-", body=body)
+        until(lambda: is_held(room.saga("replaced").body), 30, "it is held again")
+        assert room.saga("replaced").phase == "Running"
+    room.wait_for_phase("replaced", "Completed", AGAIN_SECONDS_MAX)
+    assert phase_of(release, its.saga_id) == "Completed"
+
+
+def is_held(body: Body) -> bool:
+    metadata = body["metadata"]
+    return FINALIZER in metadata.get("finalizers", ()) and STARTED_AT in metadata.get("annotations", {})
+
+
+def test_one_made_again_with_its_key_to_be_cancelled_takes_back_the_first_order(
+    release: Release, room: Namespace
+) -> None:
+    spec: Body = {"idempotencyKey": f"key-{room.name}", "timeoutSeconds": LONG}
+    with release.without("inventory"):
+        room.begin("made-again", deletionPolicy="Orphan", **spec)
+        saga_id = room.wait_for_step("made-again", "payment", "Succeeded").saga_id
+        room.delete("made-again")
+        room.wait_gone("made-again")
+        assert phase_of(release, saga_id) == "Running"
+        room.create(order_saga("made-again", cancel=True, **spec))
+        until(lambda: phase_of(release, saga_id) == "Compensating", 60, "it is taken back")
+    room.wait_for_phase("made-again", "Compensated", AGAIN_SECONDS_MAX)
     assert release.asked("order", f"/orders/{saga_id}")["status"] == "cancelled"
 
 
