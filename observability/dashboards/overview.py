@@ -1,5 +1,7 @@
 """How the sagas fare as a whole: what was promised, how they end, what is under way, how long they take."""
 
+from grafana_foundation_sdk.builders import stat
+
 from observability.names import RATE, SHOP, grown, most, of, quantile, rate, total
 from observability.objectives import (
     COMPLETED_SECONDS,
@@ -13,7 +15,7 @@ from observability.objectives import (
     Objective,
 )
 from observability.pages import DEFINITION, NAMESPACE, Page, Row
-from observability.panels import FIFTH, HALF, THIRD, Limits, Query, heat, lines, number, rows
+from observability.panels import FIFTH, HALF, SIXTH, THIRD, Limits, Query, heat, lines, number, rows
 
 COMPLETED, KILLED = 'outcome="completed"', 'outcome="killed"'
 OVERDUE, SLOW = 'code="DEADLINE_PASSED"', 'code="STEP_TIMED_OUT"'
@@ -57,6 +59,14 @@ def wants(objective: Objective, what: str) -> str:
     return f"Alerts also want {objective.least.number} {what} in the longer window."
 
 
+def kept(objective: Objective, title: str, share: str, asks: str, *, width: int = FIFTH) -> stat.Panel:
+    """Show which share of what was promised is kept; some is lost below the whole, too much below the promise."""
+    promise = objective.promise
+    told = f"{share} Promised: {promise * 100:.6g}% over 30 days."
+    limits = Limits(warns=1.0, alarms=promise, low=True)
+    return number(title, told, "percentunit", Query(asks), width=width, limits=limits)
+
+
 PAGE = Page(
     name="overview",
     title="Sagas: overview",
@@ -66,49 +76,39 @@ PAGE = Page(
         Row(
             "Objectives",
             (
-                number(
+                kept(
+                    IN_TIME,
                     "Ended in time",
-                    f"Share of sagas that ended completed or compensated, within their deadline and without a "
-                    f"person, in the time shown. Promised: {IN_TIME.promise:.1%} over 30 days.",
-                    "percentunit",
-                    Query(f"1 - clamp_max(sum({UNHAPPY}) / ({ENDED} > 0), 1)"),
-                    width=FIFTH,
-                    limits=Limits(warns=1.0, alarms=IN_TIME.promise, low=True),
+                    "Share of sagas that ended completed or compensated, within their deadline and without a person, "
+                    "in the time shown.",
+                    f"1 - clamp_max(sum({UNHAPPY}) / ({ENDED} > 0), 1)",
                 ),
-                number(
+                kept(
+                    QUICK,
                     "Quickly completed",
-                    f"Share of completed sagas that took at most {COMPLETED_SECONDS:g} s, in the time shown. "
-                    f"Promised: {QUICK.promise:.0%} over 30 days.",
-                    "percentunit",
-                    Query(f"sum({QUICKLY}) / (sum({ALL_COMPLETED}) > 0)"),
-                    width=FIFTH,
-                    limits=Limits(warns=1.0, alarms=QUICK.promise, low=True),
+                    f"Share of completed sagas that took at most {COMPLETED_SECONDS:g} s, in the time shown.",
+                    f"sum({QUICKLY}) / (sum({ALL_COMPLETED}) > 0)",
                 ),
-                number(
+                kept(
+                    PUNCTUAL,
                     "Punctually asked to abort",
                     f"Share of the requests to abort that came at most {PUNCTUAL_SECONDS:g} s after a saga was due, in "
-                    f"the time shown. Promised: {PUNCTUAL.promise:.1%} over 30 days.",
-                    "percentunit",
-                    Query(f"sum({ASKED_PUNCTUALLY}) / (sum({ALL_ASKED}) > 0)"),
-                    width=FIFTH,
-                    limits=Limits(warns=1.0, alarms=PUNCTUAL.promise, low=True),
+                    "the time shown.",
+                    f"sum({ASKED_PUNCTUALLY}) / (sum({ALL_ASKED}) > 0)",
                 ),
-                number(
+                kept(
+                    TAKEN_BACK,
                     "Taken back",
-                    f"Share of compensations that succeeded before their attempts were used up, in the time shown. "
-                    f"Promised: {TAKEN_BACK.promise:.2%} over 30 days.",
-                    "percentunit",
-                    Query(f"sum({COMPENSATED}) / (sum({ALL_COMPENSATIONS}) > 0)"),
-                    width=FIFTH,
-                    limits=Limits(warns=1.0, alarms=TAKEN_BACK.promise, low=True),
+                    "Share of compensations that succeeded before their attempts were used up, in the time shown.",
+                    f"sum({COMPENSATED}) / (sum({ALL_COMPENSATIONS}) > 0)",
                 ),
-                number(
+                kept(
+                    READ_SOON,
                     "Read soon",
                     f"Share of the time shown in which what was read had waited for at most {READ_SECONDS:g} s, for "
-                    f"the consumer that is worst. Promised: {READ_SOON.promise:.0%} over 30 days.",
-                    "percentunit",
-                    Query(f"1 - max(avg_over_time({READ_LATE}[$__range]))"),
-                    limits=Limits(warns=1.0, alarms=READ_SOON.promise, low=True),
+                    "the consumer that is worst.",
+                    f"1 - max(avg_over_time({READ_LATE}[$__range]))",
+                    width=SIXTH,
                 ),
                 lines(
                     "Burn rate: ended in time",
