@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
+from sagakit.runtime.plain import plain
+
 if TYPE_CHECKING:  # rich takes a quarter of the time that `sagactl --help` may take
     from rich.console import Console
     from rich.table import Table
@@ -179,13 +181,6 @@ def table_of(records: Sequence[R], columns: Sequence[Column[R]]) -> "Table":
         texts = [(plain(column.text(record), kept=""), column.status) for column in columns]
         table.add_row(*(Text(worded(t), style=style_of(t)) if status else Text(t) for t, status in texts))
     return table
-
-
-def plain(text: str, kept: str = "\n\t") -> str:
-    """Return the text without anything that a terminal would obey: whoever wrote it is not to be trusted."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def encode(value: object) -> bytes:

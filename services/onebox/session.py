@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from onebox.errors import ExitCode, Failure
-from onebox.output import Format, Output, plain
+from onebox.output import Format, Output
+from sagakit.runtime.plain import plain
 
 if TYPE_CHECKING:
     from onebox.client import Shop

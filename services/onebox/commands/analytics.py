@@ -12,8 +12,9 @@ import typer
 from onebox.commands.options import DataDirOption, LimitOption, OrderId, OutputOption
 from onebox.errors import AnswerIsNo, NotFound, Unreachable
 from onebox.moments import moment
-from onebox.output import Column, Format, Output, plain
+from onebox.output import Column, Format, Output
 from onebox.session import run, start
+from sagakit.runtime.plain import plain
 
 if TYPE_CHECKING:
     from onebox.client import Shop

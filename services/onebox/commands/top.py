@@ -10,8 +10,9 @@ import typer
 
 from onebox.commands.options import OutputOption
 from onebox.errors import Failure, Unreachable
-from onebox.output import Format, Output, plain
+from onebox.output import Format, Output
 from onebox.session import run
+from sagakit.runtime.plain import plain
 
 if TYPE_CHECKING:
     from onebox.client import Shop

@@ -11,7 +11,7 @@ from onebox.letters.asked import Asked
 from onebox.letters.destination import refuse_made_up, topic_for
 from onebox.letters.kept import asked_for, read
 from onebox.letters.shown import shortened
-from onebox.output import Output, plain
+from onebox.output import Output
 from sagakit.ports import LogUnavailableError
 from sagakit.runtime.dead_letters import (
     DeadLetter,
@@ -22,6 +22,7 @@ from sagakit.runtime.dead_letters import (
     discard,
     redrive,
 )
+from sagakit.runtime.plain import plain
 
 if TYPE_CHECKING:
     from sagakit.ports import Clock, Log

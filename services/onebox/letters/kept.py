@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from onebox.errors import BadInput, Conflict, NotFound
 from onebox.layout import SERVICES
 from onebox.letters.asked import Asked
-from onebox.output import Output, plain
+from onebox.output import Output
 from sagakit.ports import LogUnavailableError
 from sagakit.runtime.dead_letters import DeadLetter, Status, Wanted, letters_of
+from sagakit.runtime.plain import plain
 from sagakit.runtime.topics import dead_letter_topic
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from onebox.errors import NotFound
 from onebox.layout import SERVICES
 from onebox.letters.kept import named, read
 from onebox.moments import moment
-from onebox.output import Column, Output, plain
+from onebox.output import Column, Output
 from sagakit.core.control_contracts import DeadLetterData
 from sagakit.runtime.dead_letters import DeadLetter, LetterGoneError, Status, Wanted, content
+from sagakit.runtime.plain import plain
 
 if TYPE_CHECKING:
     from sagakit.ports import Log

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TextIO
 import msgspec
 from typing_extensions import override
 
+from sagakit.runtime.plain import plain
 from sagakit.runtime.settings import read, variable
 from sagakit.runtime.telling import Ids, current, whose
 
@@ -145,8 +146,8 @@ class TextLines(logging.Formatter):
         of = f"  [{ids.correlation_id or ids.saga_id}]" if ids.saga_id or ids.correlation_id else ""
         moment = datetime.fromtimestamp(record.created).astimezone()
         shown = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        line = _harmless(f"{moment:%H:%M:%S} {record.name.rpartition('.')[2]}: {shown}{_message(record)}{of}")
-        trace = _harmless(_traceback(record), "\n\t")
+        line = plain(f"{moment:%H:%M:%S} {record.name.rpartition('.')[2]}: {shown}{_message(record)}{of}", kept="")
+        trace = plain(_traceback(record))
         return f"{line}\n{trace}" if trace else line
 
 
@@ -202,13 +203,6 @@ def without_secrets(text: str) -> str:
     """Return the text with no password in the addresses that it names, and nothing in it that cannot be encoded."""
     shown = WORD.sub(_without_password, text) if "://" in text else text
     return shown.encode(errors="backslashreplace").decode()
-
-
-def _harmless(text: str, kept: str = "") -> str:
-    """Return the text with nothing in it that a terminal would obey, and no line that nobody wrote."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def _without_password(match: re.Match[str]) -> str:

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from onebox.output import Column, Format, Output, plain
+from onebox.output import Column, Format, Output
+from sagakit.runtime.plain import plain
 
 EVIL = "\x1b]52;c;cm0gLXJm\x07 \x9b2J \x7f \r \u202e \ud800"
 SHOWN = "\\x1b]52;c;cm0gLXJm\\x07 \\x9b2J \\x7f \\r \\u202e \\ud800"
